@@ -1,0 +1,81 @@
+"""Files: read with an error that says what to do, write whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import TYPE_CHECKING
+
+from neuraxis.errors import FileUnusable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+
+def read_bytes(path: Path, *, remedy: str) -> bytes:
+    """Return the content of a file.
+
+    Raises:
+        FileUnusable: It is missing or unreadable; ends with `remedy`.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise unusable(path, error, remedy) from error
+
+
+def write_atomically(path: Path, parts: Sequence[bytes | memoryview], *, durable: bool = False) -> None:
+    """Write a file so that it is there whole or not at all.
+
+    Args:
+        path: The file; its folder exists.
+        parts: The content, in pieces.
+        durable: Whether to wait for the disk, for power loss.
+
+    Raises:
+        FileUnusable: The disk is full or the folder cannot be written; nothing is left behind.
+    """
+    draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
+    try:
+        with draft.open("wb", buffering=0) as file:
+            for part in parts:
+                view = memoryview(part)
+                while view:
+                    view = view[file.write(view) :]
+            if durable:
+                os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise unusable(path, error, "Free space, or choose a folder that you can write to.") from error
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and its parents, if they are not there.
+
+    Raises:
+        FileUnusable: It cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unusable(path, error, "Choose a folder that you can write to.") from error
+
+
+def sha256_of(path: Path, *, remedy: str) -> str:
+    """Return the SHA-256 of a file's content, hexadecimal.
+
+    Raises:
+        FileUnusable: It is missing or unreadable; ends with `remedy`.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise unusable(path, error, remedy) from error
+
+
+def unusable(path: Path, error: OSError, remedy: str) -> FileUnusable:
+    """Translate an operating system's error."""
+    return FileUnusable(path=str(path), reason=error.strerror or str(error), remedy=remedy)

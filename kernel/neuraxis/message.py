@@ -1,0 +1,324 @@
+"""What may travel between actors: scalars, arrays, and registered message types.
+
+A payload is deeply immutable, because in one process it is passed by reference. A message type is a
+frozen attrs class or a frozen `msgspec.Struct` whose fields are immutable too; that is checked once,
+when the type is registered. Arrays are frozen when they are sent: an array that owns its data is
+passed on without a copy, a view is copied and counted.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar, final
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+
+from neuraxis.codec import canonical_array
+from neuraxis.errors import DeclarationInvalid
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+Array = np.ndarray
+"""A numpy array as a field of a message. Annotate `Annotated[Array, array("uint8", 28, 28)]` to have it checked."""
+
+SCALARS: Final = (bool, int, float, str, bytes)
+"""Plain types that may be sent as they are."""
+
+
+@final
+class ArraySpec(Struct, frozen=True):
+    """What an array must look like.
+
+    Attributes:
+        dtype: Name of the element type, `"float32"`.
+        shape: Length of each axis; a name is the actor's attribute that holds the length; None is any length.
+    """
+
+    dtype: str
+    shape: tuple[int | str | None, ...]
+
+    def __str__(self) -> str:
+        axes = ", ".join("any" if n is None else str(n) for n in self.shape)
+        return f"array {self.dtype}({axes})"
+
+    def misfit(self, value: Any) -> str | None:
+        """Return what is wrong with `value`, or None if it fits."""
+        if not isinstance(value, np.ndarray):
+            return describe(value)
+        fits = len(value.shape) == len(self.shape) and all(
+            n is None or n == got for n, got in zip(self.shape, value.shape, strict=True)
+        )
+        return None if fits and value.dtype.name == self.dtype else describe(value)
+
+
+def array(dtype: str, *shape: int | str | None) -> ArraySpec:
+    """Declare an array for a port or a message field.
+
+    Args:
+        dtype: Element type: booleans, integers or floats, such as `"uint16"`.
+        shape: Length of each axis: a number, the name of an attribute of the actor, or None for any length.
+
+    Raises:
+        DeclarationInvalid: The element type has no canonical byte form.
+    """
+    try:
+        resolved = np.dtype(dtype)
+        canonical_array(np.empty(0, resolved))
+    except TypeError as error:
+        raise DeclarationInvalid(
+            subject=f"array {dtype!r}",
+            reason=str(error),
+            remedy='Use a boolean, integer or float type such as "float32".',
+        ) from None
+    return ArraySpec(dtype=resolved.name, shape=shape)
+
+
+def describe(value: Any) -> str:
+    """Return a short text that tells what a value is, for messages."""
+    if isinstance(value, np.ndarray):
+        return f"array {value.dtype.name}{value.shape}"
+    text = repr(value)
+    return f"{type(value).__qualname__} {text if len(text) <= 60 else text[:57] + '…'}"
+
+
+# ---------------------------------------------------------------------------- registration
+
+
+@final
+class MessageType(Struct, frozen=True):
+    """The registration of a message class.
+
+    Attributes:
+        name: Name of the contract, `"spikes"`.
+        version: Version of the contract, from 1.
+        cls: The class.
+        arrays: Fields that hold arrays, with what they must look like (None: any array).
+    """
+
+    name: str
+    version: int
+    cls: type[Any]
+    arrays: tuple[tuple[str, ArraySpec | None], ...]
+
+    def __str__(self) -> str:
+        return f"{self.name}/{self.version}"
+
+
+def message(name: str, *, version: int = 1) -> Callable[[type[T]], type[T]]:
+    """Register a class as a message type.
+
+    The class is a frozen attrs class or a frozen `msgspec.Struct`. Its fields are scalars, None,
+    literals, tuples, unions, arrays, or other registered messages.
+
+    Example:
+        >>> @message("question")
+        ... @attrs.frozen
+        ... class Question:
+        ...     text: str
+
+    Raises:
+        DeclarationInvalid: The class is not frozen, or a field may hold something that can change.
+    """
+
+    def register(cls: type[T]) -> type[T]:
+        if version < 1:
+            raise DeclarationInvalid(subject=name, reason=f"version {version} is below 1", remedy="Count from 1.")
+        _require_frozen(cls)
+        arrays = []
+        for field, hint in typing.get_type_hints(cls, include_extras=True).items():
+            _require_immutable(cls, field, hint)
+            if _is_array(hint):
+                arrays.append((field, _spec_of(hint)))
+        cls.__neuraxis_message__ = MessageType(name=name, version=version, cls=cls, arrays=tuple(arrays))  # type: ignore[attr-defined]
+        return cls
+
+    return register
+
+
+def message_type(cls: type[Any]) -> MessageType | None:
+    """Return the registration of `cls`, or None. A subclass is not registered by its parent."""
+    declared = cls.__dict__.get("__neuraxis_message__")
+    return declared if isinstance(declared, MessageType) else None
+
+
+def _require_frozen(cls: type[Any]) -> None:
+    if issubclass(cls, msgspec.Struct):
+        is_frozen = cls.__struct_config__.frozen
+    elif hasattr(cls, "__attrs_attrs__"):
+        is_frozen = "frozen" in getattr(cls.__setattr__, "__name__", "")
+    else:
+        is_frozen = False
+    if not is_frozen:
+        raise DeclarationInvalid(
+            subject=f"message {cls.__qualname__}",
+            reason="is not a frozen class",
+            remedy="Decorate it with @attrs.frozen, or derive from msgspec.Struct with frozen=True.",
+        )
+
+
+def _require_immutable(cls: type[Any], field: str, hint: Any) -> None:
+    origin = typing.get_origin(hint)
+    if hint in SCALARS or hint in (None, type(None)) or _is_array(hint) or origin is typing.Literal:
+        return
+    if origin is Annotated:
+        _require_immutable(cls, field, typing.get_args(hint)[0])
+        return
+    if origin in (tuple, typing.Union, types.UnionType):
+        for part in typing.get_args(hint):
+            if part is not Ellipsis:
+                _require_immutable(cls, field, part)
+        return
+    if isinstance(hint, type) and message_type(hint) is not None:
+        return
+    raise DeclarationInvalid(
+        subject=f"message {cls.__qualname__}, field {field!r}",
+        reason=f"its type {getattr(hint, '__qualname__', hint)} can change after sending",
+        remedy="Use scalars, tuples, arrays or registered messages (a dict becomes a tuple of pairs).",
+    )
+
+
+def _is_array(hint: Any) -> bool:
+    if typing.get_origin(hint) is Annotated:
+        return _is_array(typing.get_args(hint)[0])
+    return hint is np.ndarray or typing.get_origin(hint) is np.ndarray
+
+
+def _spec_of(hint: Any) -> ArraySpec | None:
+    if typing.get_origin(hint) is Annotated:
+        return next((extra for extra in typing.get_args(hint)[1:] if isinstance(extra, ArraySpec)), None)
+    return None
+
+
+# ------------------------------------------------------------------------------- admission
+
+
+@final
+class Misfit(Exception):
+    """A payload does not fit; `expected` and `got` say why."""
+
+    def __init__(self, expected: str, got: str) -> None:
+        super().__init__(expected, got)
+        self.expected = expected
+        self.got = got
+
+
+@final
+class Freezer:
+    """Freezes arrays on their way out, and counts what it had to copy.
+
+    Attributes:
+        copies: Arrays copied because they did not own their data or were not canonical.
+        bytes_copied: Their size.
+    """
+
+    def __init__(self) -> None:
+        self.copies = 0
+        self.bytes_copied = 0
+
+    def freeze(self, value: np.ndarray) -> np.ndarray:
+        """Return a frozen array with the content of `value`: itself if it owns its data, else a copy."""
+        flags = value.flags
+        if flags.c_contiguous and flags.owndata and type(value) is np.ndarray and value.dtype.byteorder != ">":
+            if flags.writeable:
+                value.setflags(write=False)
+            return value
+        if not flags.writeable and flags.c_contiguous and type(value) is np.ndarray and _rests_on_frozen(value):
+            return value
+        copy = np.array(canonical_array(value), copy=True, order="C", subok=False)
+        copy.setflags(write=False)
+        self.copies += 1
+        self.bytes_copied += copy.nbytes
+        return copy
+
+    def admission(self, kind: type[Any] | ArraySpec) -> Callable[[Any], Any] | None:
+        """Return the function that checks and freezes payloads of `kind`.
+
+        None means that a test of the exact type is enough, which the sender does itself.
+        The function raises `Misfit`.
+        """
+        if isinstance(kind, ArraySpec):
+            return self._array_admission(kind)
+        if kind in SCALARS:
+            return None
+        declared = message_type(kind)
+        assert declared is not None, "the graph admits only registered types"
+        return self._message_admission(declared) if declared.arrays else None
+
+    def _array_admission(self, spec: ArraySpec) -> Callable[[Any], Any]:
+        dtype, shape = np.dtype(spec.dtype), spec.shape
+        exact = None in shape
+
+        def admit(value: Any) -> Any:
+            if type(value) is np.ndarray and value.dtype == dtype and (value.shape == shape or exact):
+                if exact and spec.misfit(value) is not None:
+                    raise Misfit(str(spec), describe(value))
+                return self.freeze(value)
+            got = spec.misfit(value)
+            if got is not None:
+                raise Misfit(str(spec), got)
+            return self.freeze(value)
+
+        return admit
+
+    def _message_admission(self, declared: MessageType) -> Callable[[Any], Any]:
+        cls, arrays = declared.cls, declared.arrays
+        replace = _replacer(cls)
+
+        def admit(value: Any) -> Any:
+            if type(value) is not cls:
+                raise Misfit(str(declared), describe(value))
+            changed = None
+            for field, spec in arrays:
+                content = getattr(value, field)
+                got = spec.misfit(content) if spec is not None else None
+                if got is not None or not isinstance(content, np.ndarray):
+                    raise Misfit(f"{declared} with {field} as {spec or 'an array'}", got or describe(content))
+                kept = self.freeze(content)
+                if kept is not content:
+                    changed = {} if changed is None else changed
+                    changed[field] = kept
+            return value if changed is None else replace(value, **changed)
+
+        return admit
+
+
+def _replacer(cls: type[Any]) -> Callable[..., Any]:
+    if issubclass(cls, msgspec.Struct):
+        return msgspec.structs.replace
+    from attrs import evolve  # loaded already by whoever made the class
+
+    return evolve
+
+
+def _rests_on_frozen(value: np.ndarray) -> bool:
+    """Tell whether nobody can write to the memory of a read-only view."""
+    base = value.base
+    while isinstance(base, np.ndarray):
+        if base.flags.writeable:
+            return False
+        base = base.base
+    return base is None or isinstance(base, bytes)
+
+
+def coerce(kind: type[Any], value: Any) -> Any:
+    """Return `value` as the exact scalar type `kind` where that loses nothing.
+
+    Takes numpy scalars, and integers for floats.
+
+    Raises:
+        Misfit: `value` is of another type.
+    """
+    if isinstance(value, np.generic) and value.dtype.kind in "biuf":
+        value = value.item()
+    if type(value) is kind:
+        return value
+    if kind is float and type(value) is int and int(float(value)) == value:
+        return float(value)
+    declared = message_type(kind)
+    raise Misfit(str(declared) if declared else kind.__name__, describe(value))

@@ -1,0 +1,1 @@
+"""Finding, checking and loading plugins: `discover` finds, `lock` pins, `manager` loads for one simulation."""

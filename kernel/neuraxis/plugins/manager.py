@@ -1,0 +1,166 @@
+"""One plugin manager a simulation: what the scenario names is loaded, and nothing else."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any, final
+
+import pluggy
+
+from neuraxis.errors import DuplicateName, PluginUnusable, suggestion
+from neuraxis.hooks import Specification
+from neuraxis.message import message_type
+from neuraxis.plugins import discover
+from neuraxis.plugins.lock import Entry, lock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
+
+    from neuraxis.actor import Actor
+    from neuraxis.errors import Problem
+    from neuraxis.graph import Graph
+    from neuraxis.plugins.discover import Loaded
+    from neuraxis.seams.backend import Backend
+    from neuraxis.snapshot.migrate import Migration
+
+
+@final
+class Plugins:
+    """The plugins of one simulation.
+
+    Attributes:
+        loaded: Them, sorted by name.
+        actors: Class by kind.
+        backends: Factory by name.
+        messages: Class by (name, version), for message types that no port declares.
+        migrations: Step by (kind, from_version).
+    """
+
+    def __init__(self, names: Iterable[str] = (), *, beside: Path | None = None) -> None:
+        """Load plugins and those that they use.
+
+        Args:
+            names: Names of installed plugins, or paths of Python files.
+            beside: Folder that paths start from.
+
+        Raises:
+            PluginUnusable: One is absent, broken, or does not fit.
+            DuplicateName: Two offer one name.
+        """
+        self.loaded = _load_all(names, beside)
+        self._pluggy = pluggy.PluginManager("neuraxis")
+        self._pluggy.add_hookspecs(Specification)
+        # pluggy calls the plugin that was registered last first; so results come back sorted by name
+        for each in reversed(self.loaded):
+            self._register(each)
+        self.actors: dict[str, type[Actor]] = self._by_name("register_actors", "kind of actor")
+        self.backends: dict[str, Callable[[], Backend]] = self._by_name("register_backends", "backend")
+        self.messages = self._messages()
+        self.migrations = self._migrations()
+
+    # ------------------------------------------------------------------------------- use
+
+    def lock(self) -> list[Entry]:
+        """Return version and content hash of the kernel and of every loaded plugin."""
+        return lock(each.source for each in self.loaded)
+
+    def backend(self, name: str) -> Backend:
+        """Make the backend of that name.
+
+        Raises:
+            PluginUnusable: No loaded plugin offers it.
+        """
+        factory = self.backends.get(name)
+        if factory is None:
+            raise PluginUnusable(
+                plugin=name,
+                reason="no loaded plugin offers a backend of that name",
+                remedy=suggestion(name, self.backends),
+            )
+        return factory()
+
+    def review(self, graph: Graph) -> list[Problem]:
+        """Return what plugins object to in a graph."""
+        return [problem for problems in self._pluggy.hook.neuraxis_review_graph(graph=graph) for problem in problems]
+
+    def notify(self, hook: str, **facts: Any) -> None:
+        """Call an observer hook: `simulation_opened`, `snapshot_taken` or `simulation_closed`."""
+        getattr(self._pluggy.hook, f"neuraxis_{hook}")(**facts)
+
+    # ----------------------------------------------------------------------------- parts
+
+    def _register(self, loaded: Loaded) -> None:
+        name = loaded.source.name
+        for attribute, value in vars(loaded.module).items():
+            if inspect.iscoroutinefunction(value) and hasattr(value, "neuraxis_impl"):
+                raise PluginUnusable(
+                    plugin=name,
+                    reason=f"hook {attribute} is async",
+                    remedy="Hooks are plain functions; remove `async`.",
+                )
+        try:
+            self._pluggy.register(loaded.module, name=name)
+            self._pluggy.check_pending()
+        except pluggy.PluginValidationError as error:
+            raise PluginUnusable(
+                plugin=name, reason=str(error), remedy="docs/reference/hooks.md lists the hooks and their arguments."
+            ) from error
+
+    def _offers(self, hook: str) -> list[tuple[str, Any]]:
+        """Call a registering hook of each plugin on its own, so that errors and duplicates can name it."""
+        offers = []
+        for implementation in reversed(getattr(self._pluggy.hook, f"neuraxis_{hook}").get_hookimpls()):
+            try:
+                offers.append((implementation.plugin_name, implementation.function()))
+            except Exception as error:
+                raise PluginUnusable(
+                    plugin=implementation.plugin_name,
+                    reason=f"its hook neuraxis_{hook} raised {type(error).__name__}: {error}",
+                    remedy="Repair the plugin.",
+                ) from error
+        return offers
+
+    def _by_name(self, hook: str, what: str) -> dict[str, Any]:
+        found: dict[str, tuple[str, Any]] = {}
+        for plugin, offered in self._offers(hook):
+            for name, value in offered.items():
+                if name in found and found[name][1] is not value:
+                    raise DuplicateName(what=what, name=name, first=found[name][0], second=plugin)
+                found[name] = (plugin, value)
+        return {name: value for name, (_, value) in sorted(found.items())}
+
+    def _messages(self) -> dict[tuple[str, int], type[Any]]:
+        found: dict[tuple[str, int], tuple[str, type[Any]]] = {}
+        for plugin, classes in self._offers("register_messages"):
+            for cls in classes:
+                declared = message_type(cls)
+                if declared is None:
+                    remedy = "Decorate it with @message."
+                    raise PluginUnusable(plugin=plugin, reason=f"{cls.__qualname__} is no message type", remedy=remedy)
+                other = found.setdefault((declared.name, declared.version), (plugin, cls))
+                if other[1] is not cls:
+                    raise DuplicateName(what="message type", name=str(declared), first=other[0], second=plugin)
+        return {key: cls for key, (_, cls) in found.items()}
+
+    def _migrations(self) -> Mapping[tuple[str, int], Migration]:
+        found: dict[tuple[str, int], tuple[str, Migration]] = {}
+        for plugin, steps in self._offers("register_migrations"):
+            for step in steps:
+                key = (step.kind, step.from_version)
+                other = found.setdefault(key, (plugin, step))
+                if other[1] is not step:
+                    name = f"{step.kind} from version {step.from_version}"
+                    raise DuplicateName(what="migration", name=name, first=other[0], second=plugin)
+        return {key: step for key, (_, step) in found.items()}
+
+
+def _load_all(names: Iterable[str], beside: Path | None) -> list[Loaded]:
+    found: dict[str, Loaded] = {}
+    wanted = sorted(set(names))
+    while wanted:
+        name = wanted.pop(0)
+        if name not in found:
+            found[name] = discover.load(name, beside)
+            wanted += found[name].manifest.uses
+    return [found[name] for name in sorted(found)]

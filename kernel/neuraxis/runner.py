@@ -1,0 +1,187 @@
+"""Running a blueprint and keeping its records: what a simulation does between two calls of its user."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, final
+
+from msgspec import Struct, field
+
+from neuraxis.blueprint import Blueprint, History, ScriptedInput, replay
+from neuraxis.errors import InvariantBroken
+from neuraxis.journal.log import EffectRecords
+from neuraxis.journal.record import BlockDigest, InputRecord
+from neuraxis.wiring import INPUT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from neuraxis.journal.log import RecordSink
+    from neuraxis.scheduler.envelope import MessageId
+    from neuraxis.scheduler.loop import Scheduler
+    from neuraxis.snapshot.container import Snapshot
+    from neuraxis.trace.record import TraceFile
+    from neuraxis.wiring import Wiring
+
+BLOCK_TICKS: Final = 1_000
+SNAPSHOTS_KEPT: Final = 5
+
+actor_log = logging.getLogger("neuraxis.actor")
+
+
+@final
+class Settings(Struct, frozen=True):
+    """What does not decide results.
+
+    Attributes:
+        scenario: Canonical form of the scenario, for the journal; None for a graph built in Python.
+        trace: `digest`, or `full` to write `trace.jsonl` into the run folder.
+        durable: Whether records wait for the disk at the end of every stretch.
+        block: Ticks between block digests in the journal.
+        snapshot_every: Ticks between snapshots; None leaves them to the caller.
+        snapshots_kept: Newest snapshots kept in the run folder.
+        extra: Further facts for the header, such as the backend.
+    """
+
+    scenario: Mapping[str, Any] | None = None
+    trace: str = "digest"
+    durable: bool = False
+    block: int = BLOCK_TICKS
+    snapshot_every: int | None = None
+    snapshots_kept: int = SNAPSHOTS_KEPT
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@final
+class OperatorLog:
+    """Passes lines of actors to the standard library's logging."""
+
+    def line(self, path: str, tick: int, event: str, facts: Mapping[str, Any]) -> None:
+        """Log one line at level INFO."""
+        actor_log.info(event, extra={"actor": path, "tick": tick, "facts": dict(facts)})
+
+
+@final
+class Runner:
+    """A scheduler with its records: it injects, advances in stretches, and notes block digests.
+
+    Attributes:
+        scheduler: The scheduler; a new one after `rebuild`.
+        sink: Where records go.
+        invariant: Checked at the end of every stretch.
+        on_snapshot_due: Called when a snapshot is due.
+        trace: Where deliveries are written, if at all.
+    """
+
+    def __init__(self, blueprint: Blueprint, wiring: Wiring, sink: RecordSink, settings: Settings, run: str) -> None:
+        self.sink = sink
+        self.invariant: Callable[[], str | None] | None = None
+        self.on_snapshot_due: Callable[[], object] = lambda: None
+        self.trace: TraceFile | None = None
+        self._blueprint = blueprint
+        self._settings = settings
+        self._run = run
+        self._scripted: deque[ScriptedInput] = deque()
+        self._last_block = -1
+        self.scheduler = self._build(wiring)
+
+    def _build(self, wiring: Wiring) -> Scheduler:
+        log = EffectRecords(self.sink)
+        return self._blueprint.build(wiring, run=self._run, log=log, operators=OperatorLog())
+
+    def write_trace(self, path: Path) -> None:
+        """Write every delivery of this run to a file of JSON lines, from here on."""
+        from neuraxis.trace.record import TraceFile  # only runs with a full trace pay for it
+
+        self.trace = self.scheduler.observer = TraceFile(path, self.scheduler.wiring)
+
+    def close(self) -> None:
+        """Release files and threads."""
+        self.scheduler.effects.close()
+        if self.trace is not None:
+            self.trace.close()
+        self.sink.close()
+
+    def begin(self, history: History, snapshot: Snapshot | None) -> None:
+        """Bring the run to where its recorded past ends; for a new run, to the end of tick 0."""
+        self.scheduler.effects.recall(set(history.intents), history.outcomes(), only=False)
+        replay(self.scheduler, history, snapshot)
+        done = sum(1 for record in history.inputs if record.scripted)
+        self._scripted = deque(sorted(self._blueprint.inputs, key=lambda each: each.tick)[done:])
+        self._inject_scripted()
+
+    def rebuild(self, snapshot: Snapshot | None) -> None:
+        """After a failure: build the state at the end of the last good tick from the records."""
+        end = self.scheduler.calendar.now
+        self.scheduler.effects.close()
+        history = History(self.sink.records())
+        self.scheduler = self._build(self._blueprint.wire())
+        self.scheduler.effects.recall(set(history.intents), history.outcomes(), only=False)
+        replay(self.scheduler, history, snapshot, until=end)
+        self.scheduler.observer = self.trace
+
+    # -------------------------------------------------------------------------------- running
+
+    def run_to(self, end: int) -> None:
+        """Run to the end of tick `end`, stretch by stretch.
+
+        A stretch ends at a block, a scripted input, or a snapshot that is due.
+        """
+        while True:
+            now = self.scheduler.calendar.now
+            if now >= end:
+                return
+            self.scheduler.advance(self._next_stop(now, end))
+            self._stop_here()
+
+    def _next_stop(self, now: int, end: int) -> int:
+        stops = [end, self._skip_idle(now, self._settings.block)]
+        if self._scripted:
+            stops.append(max(self._scripted[0].tick, now))
+        if self._settings.snapshot_every is not None:
+            stops.append(self._skip_idle(now, self._settings.snapshot_every))
+        return min(stops)
+
+    def _skip_idle(self, now: int, every: int) -> int:
+        """Return the end of the next stretch of `every` ticks in which anything happens."""
+        event = self.scheduler.calendar.next_tick()
+        first = now + 1 if event is None else event
+        return -(-first // every) * every
+
+    def _stop_here(self) -> None:
+        now = self.scheduler.calendar.now
+        if now % self._settings.block == 0:
+            self.sink.append(self.block_digest())
+        self._inject_scripted()
+        if self.invariant is not None and (broken := self.invariant()) is not None:
+            raise InvariantBroken(invariant=self._blueprint.graph.name, tick=now, got=broken)
+        every = self._settings.snapshot_every
+        if every is not None and now % every == 0:
+            self.on_snapshot_due()
+        self.sink.sync()
+
+    def _inject_scripted(self) -> None:
+        while self._scripted and self._scripted[0].tick <= self.scheduler.calendar.now:
+            each = self._scripted.popleft()
+            self.inject(each.path, each.port, each.payload, scripted=True)
+
+    def inject(self, path: str, port: str, payload: Any, *, scripted: bool = False) -> MessageId:
+        """Journal an input, then inject it.
+
+        Raises:
+            PayloadRejected: The port does not take it; nothing was journaled.
+        """
+        scheduler = self.scheduler
+        position = scheduler.wiring.position[path]
+        payload = scheduler.admit_input(position, port, payload)
+        message = scheduler.next_external[INPUT]
+        self.sink.append(InputRecord(scheduler.calendar.now, message, path, port, payload, scripted))
+        return scheduler.inject(position, port, payload)
+
+    def block_digest(self) -> BlockDigest:
+        """Return the digests of all shards that had mail, up to here."""
+        recorder = self.scheduler.recorder
+        shards = {shard: each for shard, each in enumerate(recorder.shard_digests()) if any(each)}
+        return BlockDigest(self.scheduler.calendar.now, shards, recorder.digests())

@@ -1,0 +1,114 @@
+"""The calendar: which mail is due in which tick."""
+
+from __future__ import annotations
+
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING, final
+
+from neuraxis.scheduler.envelope import canonical_order, first_id
+
+if TYPE_CHECKING:
+    from neuraxis.scheduler.envelope import Envelope
+
+Mail = dict[int, list["Envelope"]]
+"""Due messages by receiver. A receiver's emergency lane is kept apart, under its complement `~position`."""
+
+
+@final
+class Calendar:
+    """Mail by the tick in which it is due.
+
+    Messages are appended as they are sent. Actors run in the order of paths, and earlier ticks
+    append first, so every inbox is in canonical order without sorting. Where that does not hold (actors
+    run in another order, handlers that suspend, inputs) the tick is marked and sorted when it opens.
+
+    Attributes:
+        now: The tick that runs, or ran last.
+        soon: Mail due at `now + 1`, where most mail goes.
+        is_plain: Whether there is no other mail and nothing to sort, so that opening a tick is a swap.
+    """
+
+    __slots__ = ("_dues", "_later", "_unsorted", "is_plain", "now", "soon")
+
+    def __init__(self) -> None:
+        self.now = -1
+        self.soon: Mail = {}
+        self._later: dict[int, Mail] = {}
+        self._dues: list[int] = []
+        self._unsorted: set[int] = set()
+        self.is_plain = True
+
+    def due(self, tick: int) -> Mail:
+        """Return the mail due at a tick after `now`, to append to."""
+        if tick == self.now + 1:
+            return self.soon
+        mail = self._later.get(tick)
+        if mail is None:
+            mail = self._later[tick] = {}
+            heappush(self._dues, tick)
+            self.is_plain = False
+        return mail
+
+    def next_tick(self) -> int | None:
+        """Return the next tick in which anybody has mail, or None."""
+        if self.soon:
+            return self.now + 1
+        while self._dues and self._dues[0] not in self._later:
+            heappop(self._dues)
+        return self._dues[0] if self._dues else None
+
+    def open(self, tick: int) -> Mail:
+        """Make `tick` the current one and return its mail."""
+        mail = self.soon if tick == self.now + 1 else self._later.pop(tick)
+        self._move_to(tick)
+        if self._unsorted and tick in self._unsorted:
+            self._unsorted.discard(tick)
+            for inbox in mail.values():
+                inbox.sort(key=canonical_order)
+        return mail
+
+    def skip_to(self, tick: int) -> None:
+        """Make `tick` the current one; there is no mail up to and including it."""
+        if tick > self.now:
+            self._move_to(tick)
+
+    def _move_to(self, tick: int) -> None:
+        self.now = tick
+        later = self._later.pop(tick + 1, None) if self._later else None
+        self.soon = {} if later is None else later
+        self.is_plain = not self._later and not self._unsorted
+
+    def mark_unsorted(self) -> None:
+        """Have all mail that is pending now sorted when its tick opens."""
+        self._unsorted.update((self.now + 1, *self._later))
+        self.is_plain = False
+
+    def pending(self) -> dict[int, Mail]:
+        """Return all future mail by tick, in the order of ticks. Inboxes are the live lists, sorted."""
+        for tick in sorted(self._unsorted):
+            mail = self.soon if tick == self.now + 1 else self._later.get(tick, {})
+            for inbox in mail.values():
+                inbox.sort(key=canonical_order)
+        self._unsorted.clear()
+        everything = {tick: self._later[tick] for tick in sorted(self._later)}
+        return {self.now + 1: self.soon, **everything} if self.soon else everything
+
+    def withdraw(self, position: int, first: int) -> None:
+        """Remove all future envelopes that the actor at `position` sent, from message id `first` on."""
+        end = first_id(position + 1)
+        for mail in self.pending().values():
+            for receiver in list(mail):
+                kept = [envelope for envelope in mail[receiver] if not first <= envelope[1] < end]
+                if kept:
+                    mail[receiver] = kept
+                else:
+                    del mail[receiver]
+
+    def load(self, now: int, pending: dict[int, Mail]) -> None:
+        """Replace everything by what `pending` returned at the end of tick `now`."""
+        self.now = now
+        self._later = dict(pending)
+        self.soon = self._later.pop(now + 1, {})
+        self._dues = sorted(self._later)
+        self._unsorted = set()
+        self.is_plain = not self._later

@@ -1,0 +1,1 @@
+"""Snapshots: everything a run needs to go on from the end of a tick, in one verified file."""
