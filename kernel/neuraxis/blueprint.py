@@ -128,17 +128,30 @@ def replay(scheduler: Scheduler, history: History, snapshot: Snapshot | None, *,
         scheduler.advance(0)
     else:
         state.restore(scheduler, snapshot.state)
-    end = max(scheduler.calendar.now, history.last_tick()) if until is None else until
+    if until is None:
+        end = max(scheduler.calendar.now, history.last_tick())
+        replay_on(scheduler, history, until=end, with_last_inputs=True)
+    else:
+        replay_on(scheduler, history, until=until)
+
+
+def replay_on(scheduler: Scheduler, history: History, *, until: int, with_last_inputs: bool = False) -> None:
+    """Go on with a replay to the end of tick `until`, from where the scheduler stands.
+
+    Args:
+        scheduler: The scheduler.
+        history: The past.
+        until: Tick to end at.
+        with_last_inputs: Whether to inject also the inputs of the boundary after that tick.
+    """
     first = scheduler.next_external[INPUT]
+    last = until if with_last_inputs else until - 1
     for record in history.inputs:
-        if record.id < first:
-            continue  # the snapshot holds it already
-        if until is not None and record.tick >= until:
-            break
-        scheduler.advance(record.tick)
-        message = scheduler.inject(scheduler.wiring.position[record.target], record.port, record.payload)
-        assert message == record.id, "inputs get their ids in the order of the journal"
-    scheduler.advance(end)
+        if record.id >= first and record.tick <= last:
+            scheduler.advance(record.tick)
+            message = scheduler.inject(scheduler.wiring.position[record.target], record.port, record.payload)
+            assert message == record.id, "inputs get their ids in the order of the journal"
+    scheduler.advance(until)
 
 
 @final

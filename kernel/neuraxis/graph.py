@@ -70,6 +70,7 @@ class ActorSpec(Struct, frozen=True):
         parameters: As they were written; checked when the graph is wired.
         options: How the kernel treats it.
         key: Where it stands in the scenario, `"actors.relay"`.
+        row_of: Path of the population that it is a row of, and the row: it then draws what that row draws.
     """
 
     path: str
@@ -78,6 +79,7 @@ class ActorSpec(Struct, frozen=True):
     parameters: dict[str, Any]
     options: Options = DEFAULT_OPTIONS
     key: str = ""
+    row_of: tuple[str, int] | None = None
 
 
 @final

@@ -13,6 +13,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, final
 import pluggy
 from msgspec import Struct, field
 
+from neuraxis.snapshot.migrate import Migration
+
+__all__ = ["API_VERSION", "Manifest", "Migration", "Specification", "hookimpl", "hookspec"]
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -20,7 +24,6 @@ if TYPE_CHECKING:
     from neuraxis.errors import Problem
     from neuraxis.graph import Graph
     from neuraxis.seams.backend import Backend
-    from neuraxis.snapshot.migrate import Migration
 
 F = TypeVar("F", bound=Callable[..., Any])
 

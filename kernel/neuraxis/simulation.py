@@ -29,11 +29,13 @@ if TYPE_CHECKING:
     from neuraxis.journal.log import RecordSink
     from neuraxis.journal.record import BlockDigest, Record
     from neuraxis.plugins.manager import Plugins
+    from neuraxis.scheduler.calendar import Mail
     from neuraxis.scheduler.envelope import Envelope
     from neuraxis.scheduler.limits import DeadLetter
     from neuraxis.scheduler.loop import Observer, Scheduler
     from neuraxis.snapshot.sign import Signer
     from neuraxis.trace.why import Explanation
+    from neuraxis.wiring import Wiring
 
 DEFAULT_SETTINGS: Final = Settings()
 TRACE_NAME: Final = "trace.jsonl"
@@ -118,12 +120,13 @@ class Simulation:
             FileUnusable, UsageInvalid: The folder cannot be written, or holds a run already.
         """
         blueprint = graph if isinstance(graph, Blueprint) else Blueprint(graph, seed)
+        wiring = blueprint.wire()
         sink: RecordSink = MemorySink()
         if folder is not None:
             from neuraxis.launch import new_sink  # only runs on disk load the journal's file code
 
-            sink = new_sink(Path(folder), blueprint, durable=settings.durable)
-        self._open(blueprint, sink, Path(folder) if folder is not None else None, plugins, settings)
+            sink = new_sink(Path(folder), blueprint.messages(wiring), durable=settings.durable)
+        self._open(blueprint, wiring, sink, Path(folder) if folder is not None else None, plugins, settings)
         sink.append(self._header())
         self._begin(History(), None)
 
@@ -159,6 +162,7 @@ class Simulation:
     def resumed(
         cls,
         blueprint: Blueprint,
+        wiring: Wiring,
         records: list[Record],
         sink: RecordSink,
         *,
@@ -170,22 +174,28 @@ class Simulation:
     ) -> Self:
         """Go on with a recorded run. `neuraxis.launch.resume_run` finds all of this in a run folder."""
         self = cls.__new__(cls)
-        self._open(blueprint, sink, folder, plugins, settings)
-        self._base = snapshot if mark.base else None
+        self._open(blueprint, wiring, sink, folder, plugins, settings)
+        self._base_name = mark.base
         self._begin(History(records), snapshot)
         sink.append(mark)
         return self
 
     def _open(
-        self, blueprint: Blueprint, sink: RecordSink, folder: Path | None, plugins: Plugins | None, settings: Settings
+        self,
+        blueprint: Blueprint,
+        wiring: Wiring,
+        sink: RecordSink,
+        folder: Path | None,
+        plugins: Plugins | None,
+        settings: Settings,
     ) -> None:
         self.blueprint = blueprint
         self.folder = folder
         self.settings = settings
         self._plugins = plugins
-        self._base: Snapshot | None = None
+        self._base_name = ""
         self._closed = False
-        self._runner = Runner(blueprint, blueprint.wire(), sink, settings, self.run_name)
+        self._runner = Runner(blueprint, wiring, sink, settings, self.run_name)
         self._runner.on_snapshot_due = self.snapshot
 
     def _header(self) -> Header:
@@ -219,6 +229,11 @@ class Simulation:
     @property
     def _scheduler(self) -> Scheduler:
         return self._runner.scheduler
+
+    @property
+    def wiring(self) -> Wiring:
+        """The wired graph, to look at."""
+        return self._scheduler.wiring
 
     @property
     def name(self) -> str:
@@ -282,6 +297,10 @@ class Simulation:
     def outputs(self) -> list[Output]:
         """The newest messages that left through `@output`, oldest first."""
         return [self._output(tick, envelope) for tick, envelope in self._scheduler.outputs]
+
+    def pending(self) -> dict[int, Mail]:
+        """Return the messages that are on their way, by the tick in which they are due, to look at."""
+        return self._scheduler.calendar.pending()
 
     def actor(self, path: str) -> Actor:
         """Return an actor, to look at. Changing it breaks every promise.
@@ -392,7 +411,7 @@ class Simulation:
         unless an input changes what happens.
         """
         if self._scheduler.failed is not None:
-            self._runner.rebuild(self._base)
+            self._runner.rebuild(self._base())
         return self
 
     # ----------------------------------------------------------------------------- records
@@ -421,7 +440,7 @@ class Simulation:
             shelf = Shelf(self.folder)
             path, digest = shelf.put(snapshot, signer=signer, durable=self.settings.durable)
             self._runner.sink.append(SnapshotMark(self.tick, path.name, digest))
-            shelf.keep_newest(self.settings.snapshots_kept)
+            shelf.keep_newest(self.settings.snapshots_kept, also=self._base_name)
             if self._plugins is not None:
                 self._plugins.notify("snapshot_taken", tick=self.tick, file=path)
         return snapshot
@@ -434,7 +453,9 @@ class Simulation:
             observer: Sees every tick.
         """
         end = self.tick if until is None else until
-        return execute_again(self.blueprint, History(self.records()), until=end, snapshot=self._base, observer=observer)
+        return execute_again(
+            self.blueprint, History(self.records()), until=end, snapshot=self._base(), observer=observer
+        )
 
     def why(self, message: Output | MessageId | str) -> Explanation:
         """Walk from a message back to the inputs that caused it.
@@ -475,6 +496,17 @@ class Simulation:
         if self._scheduler.failed is not None:
             remedy = "Call recover() to go back to the end of the last good tick."
             raise SimulationUnusable(reason=self._scheduler.failed, remedy=remedy)
+
+    def _base(self) -> Snapshot | None:
+        """Return where executing this run again begins: a snapshot if the code changed on the way, else None."""
+        if not self._base_name or self.folder is None:
+            return None
+        from neuraxis.snapshot.container import read_snapshot
+        from neuraxis.snapshot.shelf import Shelf
+
+        return read_snapshot(
+            Shelf(self.folder).folder / self._base_name, self.blueprint.messages(self._scheduler.wiring)
+        )
 
     def _known(self, path: str) -> str:
         wiring = self._scheduler.wiring

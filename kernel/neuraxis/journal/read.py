@@ -107,12 +107,7 @@ def read_journal(
         FileUnusable: The file is missing, empty or no journal.
         JournalDamaged: A frame fails its check; names the frame and its offset.
     """
-    data = read_bytes(path, remedy="Name the folder of a run, which holds journal.nxj.")
-    if data[: len(MAGIC)] != MAGIC:
-        if data and MAGIC.startswith(data):
-            raise FileUnusable(path=str(path), reason="the run ended before it began", remedy="Run it again.")
-        raise JournalDamaged(path=str(path), part="the first line", offset=0, sound_frames=0, remedy=REMEDY)
-    scan = _Scan(path, data)
+    scan = _Scan(path, _content(path))
     records: list[Record] = []
     try:
         for kind, body in scan.frames():
@@ -126,6 +121,28 @@ def read_journal(
     if not records or not isinstance(records[0], Header):
         raise FileUnusable(path=str(path), reason="the run ended before it began", remedy="Run it again.")
     return Journal(path, records[0], records[1:], end=scan.end, chain=scan.chain, torn=scan.torn, damage=scan.damage)
+
+
+def verify_journal(path: Path) -> tuple[int, int]:
+    """Check the chain of a journal without reading its records.
+
+    Returns:
+        Frames, and bytes of an unfinished frame that a crash left at the end.
+
+    Raises:
+        FileUnusable, JournalDamaged: As `read_journal`.
+    """
+    scan = _Scan(path, _content(path))
+    return sum(1 for _ in scan.frames()), scan.torn
+
+
+def _content(path: Path) -> bytes:
+    data = read_bytes(path, remedy="Name the folder of a run, which holds journal.nxj.")
+    if data[: len(MAGIC)] != MAGIC:
+        if MAGIC.startswith(data):
+            raise FileUnusable(path=str(path), reason="the run ended before it began", remedy="Run it again.")
+        raise JournalDamaged(path=str(path), part="the first line", offset=0, sound_frames=0, remedy=REMEDY)
+    return data
 
 
 @final

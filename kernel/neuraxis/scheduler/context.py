@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol, final
 from neuraxis.actor import OUTCOME, TIMER
 from neuraxis.errors import EvidenceMissing, PayloadRejected, PortUnknown, UsageInvalid
 from neuraxis.message import Freezer, Misfit, coerce
-from neuraxis.rng import Stream, member_rows, stream_key
+from neuraxis.rng import ROW_OF_SINGLE, Stream, member_rows, stream_key
 from neuraxis.scheduler.envelope import MessageId, first_id, source_of
 from neuraxis.scheduler.offload import Offload
 
@@ -45,11 +45,13 @@ class Context:
     __slots__ = (
         "_calendar",
         "_cause",
+        "_draws_as",
         "_entries",
         "_members",
         "_next",
         "_paths",
         "_routes",
+        "_row",
         "_seed",
         "_short_routes",
         "_streams",
@@ -70,6 +72,7 @@ class Context:
         freezer: Freezer,
         entries: frozenset[str],
         members: int,
+        row_of: tuple[str, int] | None,
     ) -> None:
         """Made by the scheduler, once for each actor."""
         self.path: str = wiring.paths[position]
@@ -81,6 +84,7 @@ class Context:
         self._paths = wiring.paths
         self._entries = entries
         self._members = members
+        self._draws_as, self._row = (self.path, ROW_OF_SINGLE) if row_of is None else (row_of[0], row_of[1] + 1)
         self._streams: dict[str, Stream] = {}
         self._next: int = first_id(position)
         self._cause: Any = None
@@ -205,7 +209,7 @@ class Context:
         """Return the actor's random stream of that name, positioned in this tick."""
         stream = self._streams.get(name)
         if stream is None:
-            stream = self._streams[name] = Stream(stream_key(self._seed, self.path, name))
+            stream = self._streams[name] = Stream(stream_key(self._seed, self._draws_as, name), row=self._row)
         return stream.at(self.tick)
 
     def rows(self, name: str, draws: int = 1) -> np.ndarray:

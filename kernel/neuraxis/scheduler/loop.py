@@ -96,6 +96,7 @@ class Scheduler:
         self.shuffle: Callable[[int, Sequence[int]], Sequence[int]] | None = None
         self._seed = seed
         self._operators = operators
+        self._traps: dict[int, Callable[[int], None]] = {}
         self._parked: list[Activation] = []
         self._plan: list[tuple[Any, Handlers, Runner | None]] = [
             self._admit(position) if position in wiring.real() else (None, {}, self._collect)
@@ -209,6 +210,7 @@ class Scheduler:
             freezer=self.freezer,
             entries=frozenset(spec.cls.declaration.handlers),
             members=self.actors[position].size if issubclass(spec.cls, Population) else 0,  # type: ignore[union-attr]
+            row_of=spec.row_of,
         )
         handlers: Handlers = {}
         self._bind(position, handlers)
@@ -240,6 +242,14 @@ class Scheduler:
         for entry, method in type(actor).declaration.handlers.items():
             bound = getattr(actor, method)
             handlers[entry] = _without_payload(bound) if entry == START or entry.startswith(TIMER) else bound
+        trap = self._traps.get(position)
+        if trap is not None:
+            handlers.update({entry: _trapped(trap, handler) for entry, handler in handlers.items()})
+
+    def set_trap(self, position: int, trap: Callable[[int], None]) -> None:
+        """Call `trap(tick)` before every handler of an actor; it may raise in the actor's place."""
+        self._traps[position] = trap
+        self._bind(position, self._plan[position][1])
 
     def _run_inbox(self, position: int, handlers: Handlers, tick: int, inbox: list[Envelope]) -> None:
         """Run an actor that takes its inbox at once: its timers and outcomes first, then all messages."""
@@ -250,6 +260,8 @@ class Scheduler:
             self._run_async(position, handlers, own)
         messages = [envelope for envelope in inbox if envelope[2][0] != "@"] if own else inbox
         if messages:
+            if position in self._traps:
+                self._traps[position](tick)
             context._cause = activation_id(position, tick)
             method = getattr(actor, actor.declaration.inbox or "")
             method(context, Inbox(messages, self.wiring.paths))
@@ -438,6 +450,14 @@ def _after(position: int, order: Collection[int]) -> list[int]:
     """Return what comes after `position` in the order in which actors run."""
     positions = list(order)
     return positions[positions.index(position) + 1 :]
+
+
+def _trapped(trap: Callable[[int], None], handler: Callable[[Context, Any], Any]) -> Callable[[Context, Any], Any]:
+    def trapped(context: Context, payload: Any) -> Any:
+        trap(context.tick)
+        return handler(context, payload)
+
+    return trapped
 
 
 def _without_payload(method: Callable[[Context], Any]) -> Callable[[Context, Any], Any]:

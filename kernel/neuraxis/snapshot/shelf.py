@@ -36,6 +36,11 @@ class Entry(Struct, frozen=True):
     damage: DamagedData | None
 
 
+def tick_of(path: Path) -> int:
+    """Return the tick that a snapshot file's name tells."""
+    return int(path.stem.partition("-")[0])
+
+
 @final
 class Shelf:
     """The folder `snapshots/` of a run."""
@@ -43,14 +48,22 @@ class Shelf:
     def __init__(self, run: Path) -> None:
         self.folder = run / "snapshots"
 
-    def put(self, snapshot: Snapshot, *, signer: Signer | None = None, durable: bool = False) -> tuple[Path, str]:
+    def put(
+        self, snapshot: Snapshot, *, label: str = "", signer: Signer | None = None, durable: bool = False
+    ) -> tuple[Path, str]:
         """Write a snapshot. Returns its file and the SHA-256 of its manifest.
+
+        Args:
+            snapshot: What to write.
+            label: Part of the file's name, behind the tick.
+            signer: Signs it.
+            durable: Whether to wait for the disk.
 
         Raises:
             FileUnusable: The disk is full or the folder read-only; nothing is left behind.
         """
         make_folder(self.folder)
-        path = self.folder / f"{snapshot.tick:012d}{SUFFIX}"
+        path = self.folder / f"{snapshot.tick:012d}{'-' if label else ''}{label}{SUFFIX}"
         return path, write_snapshot(path, snapshot, signer=signer, durable=durable)
 
     def files(self) -> list[Path]:
@@ -72,7 +85,7 @@ class Shelf:
         """
         damage: list[DamagedData] = []
         for path in self.files():
-            if until is not None and int(path.stem) > until:
+            if until is not None and tick_of(path) > until:
                 continue
             try:
                 return read_snapshot(path, messages), damage

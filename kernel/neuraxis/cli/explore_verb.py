@@ -1,0 +1,127 @@
+"""`neuraxis explore SCENARIO`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from neuraxis.cli.terminal import JsonOption, LogOption
+
+if TYPE_CHECKING:
+    from neuraxis.explore.search import Found
+    from neuraxis.launch import Opened
+    from neuraxis.simulation import Simulation
+
+app = typer.Typer(add_completion=False)
+
+UNTIL_MAX = 300
+
+
+@app.command()
+def explore(
+    scenario: Annotated[Path, typer.Argument(help="The scenario file (TOML).")],
+    seed: Annotated[int, typer.Option(help="Decides all plans of faults.")] = 0,
+    cases: Annotated[int, typer.Option(help="Plans to try.")] = 100,
+    until: Annotated[int | None, typer.Option(help=f"Last tick; default: the scenario's, at most {UNTIL_MAX}.")] = None,
+    plan: Annotated[str | None, typer.Option(help='Try this plan only: "crash a at 5; restart at 9".')] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="Change a value, as for run.")] = None,
+    backend: Annotated[str | None, typer.Option(help="What computes networks.")] = None,
+    json: JsonOption = False,
+    log: LogOption = "ERROR",
+) -> None:
+    """Search for failures: perturb a scenario with seeded faults and check invariants and promises.
+
+    A failure is shrunk to the fewest faults, and printed with the one command that reproduces it.
+    Exit code 1 if an invariant breaks or an actor fails, 3 if two runs that must agree do not.
+    """
+    from neuraxis.cli.terminal import progress
+    from neuraxis.explore.faults import check_plan, parse_plan
+    from neuraxis.explore.search import Found, search
+    from neuraxis.explore.trial import run_trial
+    from neuraxis.launch import open_scenario
+    from neuraxis.logs import set_up
+
+    set_up(log)
+    opened = open_scenario(scenario, overrides=set_ or [], backend=backend)
+    last = until if until is not None else min(opened.resolved.until, UNTIL_MAX)
+
+    def invariant(sim: Simulation) -> str | None:
+        return _broken_invariant(opened, sim)
+
+    if plan is not None:
+        faults = parse_plan(plan)
+        check_plan(faults, opened.blueprint.wire())
+        every = max(1, last // 20)
+        trial = run_trial(opened.blueprint, faults, until=last, check_every=every, invariant=invariant, key=seed)
+        silent = len(set(faults) - trial.fired)
+        fired = {str(fault): 1 for fault in sorted(trial.fired)}
+        found = Found(1, fired, silent, trial if trial.broken is not None else None)
+    else:
+        with progress(f"explore {opened.scenario.name}", cases, hidden=json) as show:
+            found = search(
+                opened.blueprint,
+                until=last,
+                cases=cases,
+                seed=seed,
+                invariant=invariant,
+                show=lambda case: show(case, f"{case} plans"),
+            )
+    raise typer.Exit(_tell(found, scenario, last, seed, set_ or [], as_json=json))
+
+
+def _broken_invariant(opened: Opened, sim: Simulation) -> str | None:
+    for path, actor in sim.actors():
+        broken = actor.invariant()
+        if broken is not None:
+            return f"{path}: {broken}"
+    if opened.resolved.always:
+        known = {"ticks": sim.tick, "messages": sim.statistics.messages, **sim.figures()}
+        for each in opened.resolved.always:
+            broken = each.judge(known.get(each.figure))
+            if broken is not None:
+                return f"{each.figure}: {broken}"
+    return None
+
+
+def _tell(found: Found, scenario: Path, until: int, seed: int, overrides: list[str], *, as_json: bool) -> int:
+    from neuraxis.cli.terminal import say, table
+    from neuraxis.explore.faults import plan_text
+
+    failure = found.failure
+    command = None
+    if failure is not None:
+        changes = "".join(f" --set '{each}'" for each in overrides)
+        command = (
+            f'neuraxis explore {scenario} --seed {seed} --until {until}{changes} --plan "{plan_text(failure.plan)}"'
+        )
+    if as_json:
+        broken = failure.broken if failure is not None else None
+        say(
+            {
+                "scenario": str(scenario),
+                "cases": found.cases,
+                "fired": found.fired,
+                "silent": found.silent,
+                "passed": failure is None,
+                "promise": broken.promise if broken is not None else None,
+                "finding": broken.finding if broken is not None else None,
+                "plan": plan_text(failure.plan) if failure is not None else None,
+                "command": command,
+            }
+        )
+    else:
+        rows = [[kind, str(count)] for kind, count in sorted(found.fired.items())]
+        table(f"{found.cases} plans of faults up to tick {until}", rows, head=["fault", "fired"] if rows else ())
+        if found.silent:
+            print(f"  {found.silent} planned faults did not fire: earlier faults left nothing to strike")
+        if failure is None:
+            print("no promise broke")
+        else:
+            assert failure.broken is not None, "a failure says what broke"
+            print(f"\n{failure.broken.promise} does not hold: {failure.broken.finding}")
+            print(f"smallest plan: {plan_text(failure.plan) or 'no faults at all'}\nreproduce with:\n  {command}")
+    if failure is None or failure.broken is None:
+        return 0
+    return 3 if failure.broken.promise in ("P1", "P2") else 1

@@ -1,0 +1,88 @@
+"""`neuraxis new plugin|scenario`"""
+
+from __future__ import annotations
+
+import re
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Write a new plugin package or scenario.")
+
+NAME: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+
+
+@app.command()
+def plugin(
+    name: Annotated[str, typer.Argument(help="Name in small letters, such as izhikevich.")],
+    folder: Annotated[Path | None, typer.Option(help="Where to write; default: neuraxis-NAME.")] = None,
+) -> None:
+    """Write a plugin package that is green from the start: actors, scenario, golden, suites, README."""
+    target = folder or Path(f"neuraxis-{name}")
+    _write("plugin", name, target)
+    print(
+        f"{target}: written. Next:\n  pip install -e {target}\n  pytest {target}\n  neuraxis conform neuraxis_{_module(name)}"
+    )
+
+
+@app.command()
+def scenario(
+    name: Annotated[str, typer.Argument(help="Name in small letters, such as first-steps.")],
+    folder: Annotated[Path, typer.Option(help="Where to write.")] = Path(),
+) -> None:
+    """Write a scenario, its actors in a Python file beside it, and its golden-master test."""
+    _write("scenario", name, folder)
+    print(f"written. Next:\n  neuraxis run {folder / f'{name}.toml'}\n  pytest {folder / f'test_{_module(name)}.py'}")
+
+
+def _module(name: str) -> str:
+    return name.replace("-", "_")
+
+
+def _write(template: str, name: str, target: Path) -> None:
+    from neuraxis import __version__
+    from neuraxis.errors import UsageInvalid
+    from neuraxis.files import make_folder, write_atomically
+
+    if not NAME.fullmatch(name):
+        what = f"{name!r} is no name for a {template}"
+        raise UsageInvalid(what=what, remedy="Use small letters and digits, words joined by -, such as first-steps.")
+    words = {
+        "@name@": name,
+        "@module@": _module(name),
+        "@Class@": "".join(part.capitalize() for part in name.split("-")),
+        "@version@": __version__,
+    }
+    files = {_filled(path, words): _filled(text, words) for path, text in _texts(_root(template))}
+    taken = [path for path in files if (target / path).exists()]
+    if taken:
+        what = f"{target / taken[0]} exists already"
+        raise UsageInvalid(what=what, remedy="Choose another name or --folder; nothing was written.")
+    for path, text in files.items():
+        make_folder((target / path).parent)
+        write_atomically(target / path, [text.encode()])
+
+
+def _root(template: str) -> Traversable:
+    return resources.files("neuraxis.cli") / "templates" / template
+
+
+def _texts(folder: Traversable, prefix: str = "") -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    for entry in sorted(folder.iterdir(), key=lambda each: each.name):
+        if entry.is_dir() and entry.name != "__pycache__":
+            found += _texts(entry, f"{prefix}{entry.name}/")
+        elif entry.is_file():
+            found.append((prefix + entry.name.removesuffix(".in"), entry.read_text(encoding="utf-8")))
+    return found
+
+
+def _filled(text: str, words: dict[str, str]) -> str:
+    for mark, word in words.items():
+        text = text.replace(mark, word)
+    return text

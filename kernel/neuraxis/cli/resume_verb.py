@@ -1,0 +1,52 @@
+"""`neuraxis resume RUN`"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from neuraxis.cli.terminal import JsonOption, LogOption
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def resume(
+    run: Annotated[Path, typer.Argument(help="The run folder.")],
+    discard_damaged: Annotated[
+        bool, typer.Option("--discard-damaged", help="Give up what lies behind a damaged record.")
+    ] = False,
+    accept_changes: Annotated[
+        bool, typer.Option("--accept-changes", help="Go on although the code changed; migrate older states.")
+    ] = False,
+    backend: Annotated[str | None, typer.Option(help="What computes networks, instead of what the run used.")] = None,
+    json: JsonOption = False,
+    log: LogOption = "INFO",
+) -> None:
+    """Go on with a run that was stopped or killed, to the same bits.
+
+    Starts from the newest sound snapshot and what the journal holds behind it. Resuming a finished run
+    prints its result.
+    """
+    from neuraxis.cli.drive import complete, show_result
+    from neuraxis.launch import resume_run
+    from neuraxis.logs import set_up
+    from neuraxis.result import Judged, Result
+
+    set_up(log)
+    resumption = resume_run(run, discard_damaged=discard_damaged, accept_changes=accept_changes, backend=backend)
+    for note in resumption.notes:
+        print(f"note: {note}", file=sys.stderr)
+    if resumption.end is not None:
+        summary = dict(resumption.end.result)
+        judged = tuple(Judged(*each) for each in summary.pop("judged", []))
+        result = Result(summary, judged)
+        show_result(result, as_json=json)
+        raise typer.Exit(0 if result.passed else 1)
+    assert resumption.simulation is not None, "a run is either complete or goes on"
+    assert resumption.opened is not None, "resume_run opens the scenario"
+    opened = resumption.opened
+    raise typer.Exit(complete(resumption.simulation, opened, opened.resolved.until, report=None, as_json=json))

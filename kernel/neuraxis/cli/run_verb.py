@@ -1,0 +1,67 @@
+"""`neuraxis run SCENARIO`"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from neuraxis.cli.terminal import JsonOption, LogOption
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def run(
+    scenario: Annotated[Path, typer.Argument(help="The scenario file (TOML).")],
+    seed: Annotated[int | None, typer.Option(help="Seed of all random streams, instead of the scenario's.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a value: --set actors.relay.limit=5. May be repeated.")
+    ] = None,
+    backend: Annotated[str | None, typer.Option(help="What computes networks: reference, numpy, numba.")] = None,
+    until: Annotated[str | None, typer.Option(help='Last tick, or model time: 5000 or "2 s".')] = None,
+    trace: Annotated[str | None, typer.Option(help='"full" writes every delivery to trace.jsonl.')] = None,
+    report: Annotated[Path | None, typer.Option(help="Also write the HTML report here.")] = None,
+    folder: Annotated[
+        Path | None, typer.Option(help="Run folder, instead of runs/SCENARIO-TIME.", show_default=False)
+    ] = None,
+    json: JsonOption = False,
+    log: LogOption = "INFO",
+) -> None:
+    """Run a scenario.
+
+    Writes a run folder with journal, snapshots and report, and ends with a short table. A killed run
+    goes on with `neuraxis resume`.
+    """
+    from neuraxis.cli.drive import complete
+    from neuraxis.launch import keep_plugin_files, open_scenario
+    from neuraxis.logs import set_up
+    from neuraxis.simulation import Simulation
+
+    set_up(log)
+    overrides = [*(set_ or []), *_as_overrides(until, trace)]
+    opened = open_scenario(scenario, seed=seed, overrides=overrides, backend=backend)
+    target = folder or _fresh_folder(opened.scenario.name)
+    sim = Simulation(opened.blueprint, folder=target, plugins=opened.plugins, settings=opened.settings)
+    keep_plugin_files(opened, target)
+    raise typer.Exit(complete(sim, opened, opened.resolved.until, report=report, as_json=json))
+
+
+def _as_overrides(until: str | None, trace: str | None) -> list[str]:
+    overrides = []
+    if until is not None:
+        overrides.append(f"scenario.until={until}" if until.isdecimal() else f'scenario.until="{until}"')
+    if trace is not None:
+        overrides.append(f'run.trace="{trace}"')
+    return overrides
+
+
+def _fresh_folder(name: str) -> Path:
+    stem = f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    folder, number = Path("runs") / stem, 1
+    while folder.exists():
+        number += 1
+        folder = Path("runs") / f"{stem}-{number}"
+    return folder

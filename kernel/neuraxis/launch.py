@@ -1,0 +1,312 @@
+"""From files to a simulation: opening a scenario, starting a run in a folder, resuming one."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from neuraxis.blueprint import Blueprint
+from neuraxis.errors import JournalDamaged, UsageInvalid
+from neuraxis.files import make_folder, unusable
+from neuraxis.journal.log import FileSink
+from neuraxis.journal.read import read_journal
+from neuraxis.journal.record import MAGIC, End, Resumed
+from neuraxis.journal.write import JournalWriter
+from neuraxis.plugins.lock import require_same
+from neuraxis.plugins.manager import Plugins
+from neuraxis.runner import Settings
+from neuraxis.scenario.model import Scenario
+from neuraxis.scenario.read import read_scenario
+from neuraxis.scenario.resolve import Resolved, resolve
+from neuraxis.simulation import Simulation
+from neuraxis.snapshot.migrate import migrate_snapshot
+from neuraxis.snapshot.shelf import Shelf
+from neuraxis.wiring import Wiring
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from neuraxis.graph import Graph
+    from neuraxis.snapshot.container import Snapshot
+
+JOURNAL_NAME: Final = "journal.nxj"
+PLUGIN_FOLDER: Final = "plugins"
+
+
+@final
+class Opened(Struct, frozen=True):
+    """A scenario that is ready to run.
+
+    Attributes:
+        scenario: What the file says.
+        resolved: The graph, expectations and inputs that this means.
+        plugins: The plugins that it names.
+        blueprint: What decides the run.
+        settings: What does not.
+    """
+
+    scenario: Scenario
+    resolved: Resolved
+    plugins: Plugins
+    blueprint: Blueprint
+    settings: Settings
+
+
+def open_scenario(
+    path: Path, *, seed: int | None = None, overrides: Sequence[str] = (), backend: str | None = None
+) -> Opened:
+    """Read, check and resolve a scenario file.
+
+    Raises:
+        ScenarioInvalid: With every mistake in the file.
+        PluginUnusable, FileUnusable: A plugin or file cannot be used.
+    """
+    return prepare(read_scenario(path, overrides=overrides, seed=seed), backend=backend)
+
+
+def prepare(scenario: Scenario, *, backend: str | None = None, plugin_folder: Path | None = None) -> Opened:
+    """Load a scenario's plugins and resolve it.
+
+    Args:
+        scenario: What a file says.
+        backend: Replaces the scenario's.
+        plugin_folder: Where its Python files are, if not beside it.
+    """
+    plugins = Plugins(scenario.plugins, beside=plugin_folder or scenario.folder)
+    resolved = resolve(scenario, plugins, backend=backend)
+    blueprint = Blueprint(
+        graph=resolved.graph,
+        seed=scenario.seed,
+        inputs=resolved.inputs,
+        clock=resolved.clock,
+        extra_messages=plugins.messages,
+    )
+    settings = Settings(
+        scenario=scenario.canonical(),
+        trace=resolved.trace,
+        durable=resolved.durable,
+        snapshot_every=resolved.snapshot_every,
+        extra={"backend": resolved.backend, "folder": str(scenario.folder)},
+    )
+    return Opened(scenario, resolved, plugins, blueprint, settings)
+
+
+# ------------------------------------------------------------------------------- run folders
+
+
+def new_sink(folder: Path, messages: dict[tuple[str, int], type[Any]], *, durable: bool) -> FileSink:
+    """Start the journal of a new run.
+
+    Raises:
+        FileUnusable: The folder cannot be written, or another process writes there.
+        UsageInvalid: It holds a run already.
+    """
+    make_folder(folder)
+    path = folder / JOURNAL_NAME
+    try:
+        is_taken = path.exists() and path.stat().st_size > len(MAGIC)
+    except OSError as error:
+        raise unusable(path, error, "Choose a folder that you can write to.") from error
+    if is_taken:
+        remedy = f"Go on with it: neuraxis resume {folder}. Or choose another folder."
+        raise UsageInvalid(what=f"{folder} holds a run already", remedy=remedy)
+    return FileSink(JournalWriter(path, durable=durable), messages)
+
+
+def keep_plugin_files(opened: Opened, folder: Path) -> None:
+    """Copy the Python files that a scenario names into its run folder, so that the run stands on its own.
+
+    Raises:
+        FileUnusable: The folder cannot be written.
+        UsageInvalid: Two files have one name.
+    """
+    files = [each.source for each in opened.plugins.loaded if each.source.name.endswith(".py")]
+    seen: dict[str, str] = {}
+    for source in files:
+        target = folder / PLUGIN_FOLDER / Path(source.name).name
+        if target.name in seen:
+            what = f"plugins {seen[target.name]!r} and {source.name!r} have one file name"
+            raise UsageInvalid(what=what, remedy="Rename one of the files.")
+        seen[target.name] = source.name
+        make_folder(target.parent)
+        try:
+            shutil.copyfile(source.root, target)
+        except OSError as error:
+            raise unusable(target, error, "Choose a folder that you can write to.") from error
+
+
+def reopen(folder: Path, *, backend: str | None = None) -> tuple[Opened, Wiring, Path]:
+    """Open the scenario of a recorded run again, from the header of its journal.
+
+    Returns:
+        The scenario, its wiring, and the path of the journal.
+
+    Raises:
+        FileUnusable, JournalDamaged: The journal is missing, or its header is damaged.
+        UsageInvalid: The run was made by a program, not from a scenario.
+    """
+    path = folder / JOURNAL_NAME if folder.is_dir() else folder
+    header = read_journal(path, {}, header_only=True).header
+    if not header.scenario:
+        raise UsageInvalid(
+            what=f"{folder} was made by a program, not from a scenario file",
+            remedy="Resume it in that program, with its own graph: neuraxis.launch.resume_graph(folder, graph).",
+        )
+    scenario = Scenario.from_canonical(header.scenario, Path(header.settings["folder"]))
+    opened = prepare(
+        _with_kept_files(scenario),
+        backend=backend or header.settings["backend"],
+        plugin_folder=path.parent / PLUGIN_FOLDER,
+    )
+    return opened, opened.blueprint.wire(), path
+
+
+def _with_kept_files(scenario: Scenario) -> Scenario:
+    names = tuple(Path(name).name if name.endswith(".py") else name for name in scenario.plugins)
+    return replace(scenario, plugins=names)
+
+
+@final
+class Resumption(Struct, frozen=True):
+    """A run that goes on.
+
+    Attributes:
+        simulation: It, at the end of the last tick that its records prove; None if the run is complete.
+        end: The end record of a complete run.
+        notes: What was cut off, skipped or discarded, as sentences.
+        opened: Its scenario; None for a graph built in Python.
+    """
+
+    simulation: Simulation | None
+    end: End | None
+    notes: tuple[str, ...]
+    opened: Opened | None = None
+
+
+def resume_run(
+    folder: Path, *, discard_damaged: bool = False, accept_changes: bool = False, backend: str | None = None
+) -> Resumption:
+    """Go on with a recorded run of a scenario, from its newest sound snapshot and the journal behind it.
+
+    Args:
+        folder: The run folder.
+        discard_damaged: Whether to give up what lies behind a damaged frame of the journal.
+        accept_changes: Whether to go on although kernel or plugins are not the ones that made the run;
+            older states are migrated.
+        backend: Replaces the one that the run used.
+
+    Raises:
+        JournalDamaged: A frame is damaged; the error offers the newest sound state.
+        PluginUnusable: The code differs from the one that made the run.
+    """
+    opened, wiring, path = reopen(folder, backend=backend)
+    past = _Past(path, opened.blueprint, wiring, opened.plugins)
+    resumption = past.resume(opened.settings, discard_damaged=discard_damaged, accept_changes=accept_changes)
+    return replace(resumption, opened=opened)
+
+
+def resume_graph(
+    folder: Path,
+    graph: Graph | Blueprint,
+    *,
+    seed: int = 0,
+    settings: Settings | None = None,
+    discard_damaged: bool = False,
+    accept_changes: bool = False,
+) -> Resumption:
+    """Go on with a recorded run of a graph that a program built; like `resume_run`."""
+    blueprint = graph if isinstance(graph, Blueprint) else Blueprint(graph, seed)
+    past = _Past(folder / JOURNAL_NAME, blueprint, blueprint.wire(), Plugins())
+    return past.resume(settings or Settings(), discard_damaged=discard_damaged, accept_changes=accept_changes)
+
+
+@final
+class _Past:
+    """The records of a run that is to go on."""
+
+    def __init__(self, path: Path, blueprint: Blueprint, wiring: Wiring, plugins: Plugins) -> None:
+        self.path = path
+        self.blueprint = blueprint
+        self.wiring = wiring
+        self.plugins = plugins
+        self.messages = blueprint.messages(wiring)
+        self.journal = read_journal(path, self.messages, tolerate_damage=True)
+        self.shelf = Shelf(path.parent)
+        self.notes: list[str] = []
+
+    def resume(self, settings: Settings, *, discard_damaged: bool, accept_changes: bool) -> Resumption:
+        journal = self.journal
+        self._require_same_run()
+        snapshot = self._newest_snapshot()
+        if journal.torn:
+            self.notes.append(f"cut off {journal.torn} bytes of an unfinished record")
+        if journal.damage is not None and not discard_damaged:
+            raise self._offering(journal.damage, snapshot)
+        if journal.damage is not None:
+            self.notes.append(f"discarded all records from byte {journal.end} on")
+        if (end := journal.ended()) is not None:
+            return Resumption(None, end, tuple(self.notes))
+        mark, snapshot = self._accepted(snapshot, accept_changes=accept_changes)
+        writer = JournalWriter(self.path, durable=settings.durable)
+        writer.go_on(end=journal.end, chain=journal.chain)
+        simulation = Simulation.resumed(
+            self.blueprint,
+            self.wiring,
+            [journal.header, *journal.records],
+            FileSink(writer, self.messages),
+            snapshot=snapshot,
+            folder=self.path.parent,
+            plugins=self.plugins,
+            settings=settings,
+            mark=mark,
+        )
+        return Resumption(simulation, None, tuple(self.notes))
+
+    def _require_same_run(self) -> None:
+        header = self.journal.header
+        if header.semantic != self.wiring.semantic.hex() or header.seed != self.blueprint.seed:
+            raise UsageInvalid(
+                what=f"{self.path} records a run of another graph or seed",
+                remedy=f"Resume it with the graph that made it, and seed {header.seed}.",
+            )
+
+    def _newest_snapshot(self) -> Snapshot | None:
+        """Return the newest sound snapshot that the sound part of the journal knows."""
+        last = max((mark.tick for mark in self.journal.snapshots()), default=-1)
+        snapshot, damage = self.shelf.newest_sound(self.messages, until=last)
+        self.notes += [f"skipped a damaged snapshot: {each.message()}" for each in damage]
+        return snapshot
+
+    def _offering(self, damage: JournalDamaged, snapshot: Snapshot | None) -> JournalDamaged:
+        sound = f"its snapshot of tick {snapshot.tick}" if snapshot is not None else "its beginning"
+        return JournalDamaged(
+            path=damage.path,
+            part=damage.part,
+            offset=damage.offset,
+            sound_frames=damage.sound_frames,
+            remedy=f"The newest sound state is {sound} with the sound frames; go on from there with: "
+            f"neuraxis resume {self.path.parent} --discard-damaged",
+        )
+
+    def _accepted(self, snapshot: Snapshot | None, *, accept_changes: bool) -> tuple[Resumed, Snapshot | None]:
+        """Check that the code is the one that made the run, or bring its newest snapshot up to date."""
+        tick = snapshot.tick if snapshot is not None else 0
+        changes = [mark for mark in self.journal.of(Resumed) if mark.lock]
+        recorded = changes[-1].lock if changes else self.journal.header.lock
+        present = self.plugins.lock()
+        if recorded == present:
+            return Resumed(tick, base=changes[-1].base if changes else ""), snapshot
+        if not accept_changes:
+            require_same(recorded, present)
+        if snapshot is None:
+            what = "the code has changed, and the run has no snapshot to go on from"
+            raise UsageInvalid(what=what, remedy="Run the scenario again.")
+        wanted = {spec.kind: spec.cls.state_version for spec in self.wiring.specs if spec is not None}
+        migrated, changed = migrate_snapshot(snapshot, wanted, self.plugins.migrations)
+        self.notes += [f"migrated {each}" for each in changed]
+        path, _ = self.shelf.put(migrated, label="migrated")
+        return Resumed(tick, base=path.name, lock=present), migrated
