@@ -18,7 +18,7 @@ from msgspec import msgpack
 from xxhash import xxh3_128_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from neuraxis.message import MessageType
 
@@ -32,8 +32,19 @@ _APART: Final = 6
 APART_BYTES_MIN: Final = 1024
 """Arrays of this size and more are kept apart from the tree when `pack` is given a list for them."""
 
+HEADS_MAX: Final = 4096
+"""Shapes of arrays whose encoded head an `ArrayHasher` remembers."""
+
+NOT_CANONICAL: Final = (TypeError, OverflowError, UnicodeEncodeError)
+"""What encoding raises for a value without canonical form: of another type, beyond 64 bits, text that is no Unicode."""
+
 DTYPE_KINDS: Final = "biufc"
 """Array kinds with a canonical byte form: boolean, integers, floats, complex."""
+
+
+def is_canonical_dtype(dtype: np.dtype[Any]) -> bool:
+    """Tell whether arrays of `dtype` have a canonical byte form."""
+    return dtype.kind in DTYPE_KINDS and dtype.char not in "gG"  # long doubles differ from machine to machine
 
 
 def canonical_array(array: np.ndarray) -> np.ndarray:
@@ -43,7 +54,7 @@ def canonical_array(array: np.ndarray) -> np.ndarray:
         TypeError: Objects, strings, structures and dates have no canonical byte form.
     """
     dtype = array.dtype
-    if dtype.kind not in DTYPE_KINDS or dtype.char in "gG":  # long doubles differ from machine to machine
+    if not is_canonical_dtype(dtype):
         raise TypeError(f"array of {dtype} has no canonical byte form; use booleans, integers or floats")
     if dtype.byteorder == ">":
         array = array.astype(dtype.newbyteorder("<"))
@@ -141,10 +152,9 @@ def _tagged(value: Any, where: str, apart: list[np.ndarray] | None) -> Any:
         return msgpack.Ext(_APART, msgpack.encode(len(apart) - 1))
     if kind in (int, float, str, bytes, bool, type(None), np.ndarray) or isinstance(value, np.generic):
         return value
-    if kind is list:
-        return [_tagged(item, f"{where}[{index}]", apart) for index, item in enumerate(value)]
-    if kind is tuple:
-        return msgpack.Ext(_TUPLE, pack(list(value), apart))
+    if kind is list or kind is tuple:
+        items = [_tagged(item, f"{where}[{index}]", apart) for index, item in enumerate(value)]
+        return items if kind is list else msgpack.Ext(_TUPLE, _IN_ORDER.encode(items))
     if kind is dict:
         for key in value:
             if type(key) not in (str, int):
@@ -152,7 +162,9 @@ def _tagged(value: Any, where: str, apart: list[np.ndarray] | None) -> Any:
         return {key: _tagged(item, f"{where}.{key}", apart) for key, item in value.items()}
     declared: MessageType | None = kind.__dict__.get("__neuraxis_message__")
     if declared is not None:
-        return msgpack.Ext(_MESSAGE, msgpack.encode([declared.name, declared.version, encode(value)]))
+        # field by field, and not as `encode`: an int in a field of floats must come back as an int
+        fields = [_tagged(getattr(value, name), f"{where}.{name}", apart) for name in declared.fields]
+        return msgpack.Ext(_MESSAGE, _IN_ORDER.encode([declared.name, declared.version, fields]))
     raise TypeError(f"{where} is a {kind.__qualname__}")
 
 
@@ -170,22 +182,35 @@ def unpack(data: bytes, messages: Mapping[tuple[str, int], type[Any]], apart: Se
 
     def restore(code: int, content: memoryview) -> Any:
         if code == _TUPLE:
-            return tuple(unpack(bytes(content), messages, apart))
+            return tuple(msgpack.decode(content, ext_hook=restore))
         if code == _APART:
             return apart[msgpack.decode(content, type=int)]
         if code == _MESSAGE:
-            name, version, body = msgpack.decode(content)
+            name, version, values = msgpack.decode(content, ext_hook=restore)
             try:
                 kind = messages[name, version]
             except KeyError:
                 raise ValueError(f"message type {name}/{version} is not registered") from None
-            return decode(body, kind)
+            return _remade(kind, values)
         return _decode_foreign(code, content)
 
     try:
         return msgpack.decode(data, ext_hook=restore)
     except (msgspec.MsgspecError, IndexError) as error:
         raise ValueError(str(error)) from error
+
+
+def _remade(kind: type[Any], values: list[Any]) -> Any:
+    """Return a message with these values in its fields, as they were: nothing is converted or derived again."""
+    names = kind.__neuraxis_message__.fields
+    if len(names) != len(values):
+        raise ValueError(f"message type {kind.__neuraxis_message__} has {len(names)} fields, not {len(values)}")
+    if issubclass(kind, msgspec.Struct):
+        return kind(**dict(zip(names, values, strict=True)))
+    remade = object.__new__(kind)
+    for name, value in zip(names, values, strict=True):
+        object.__setattr__(remade, name, value)
+    return remade
 
 
 # --------------------------------------------------------------------------------- digests
@@ -206,29 +231,40 @@ class ArrayHasher:
 
     def __init__(self) -> None:
         self._known: dict[int, tuple[weakref.ref[np.ndarray], bytes]] = {}
-        self._heads: dict[tuple[np.dtype[Any], tuple[int, ...]], bytes] = {}
-        self.encoder = msgpack.Encoder(enc_hook=self._encode_foreign, order="deterministic")
+        self._heads: dict[tuple[str, tuple[int, ...]], bytes] = {}
+        self.encoder = msgpack.Encoder(enc_hook=self._hook(), order="deterministic")
 
     def digest(self, array: np.ndarray) -> bytes:
-        """Return dtype, shape and xxh3-128 of an array, as bytes."""
-        key = (array.dtype, array.shape)
-        head = self._heads.get(key)
-        if head is None:
-            if len(self._heads) >= 4096:  # shapes that change all the time must not pile up
-                self._heads.clear()
-            head = self._heads[key] = _array_head(canonical_array(array))
+        """Return dtype, shape and xxh3-128 of a canonical array, as bytes."""
+        head = self._heads.get((array.dtype.char, array.shape)) or self._head(array)
         if array.nbytes < self.REMEMBER_BYTES_MIN or array.flags.writeable:
-            return head + xxh3_128_digest(canonical_array(array).data)
+            return head + xxh3_128_digest(array)  # type: ignore[arg-type]  # an array is a buffer
         identity = id(array)
         known = self._known.get(identity)
         if known is not None and known[0]() is array:
             return known[1]
-        value = head + xxh3_128_digest(canonical_array(array).data)
+        value = head + xxh3_128_digest(array)  # type: ignore[arg-type]
         forget = self._known.pop
         self._known[identity] = (weakref.ref(array, lambda _: forget(identity, None)), value)
         return value
 
-    def _encode_foreign(self, value: Any) -> msgpack.Ext:
-        if isinstance(value, np.ndarray):
-            return msgpack.Ext(_ARRAY_DIGEST, self.digest(value))
-        return _encode_foreign(value)
+    def _head(self, array: np.ndarray) -> bytes:
+        if len(self._heads) >= HEADS_MAX:  # shapes that change all the time must not pile up
+            self._heads.clear()
+        head = self._heads[array.dtype.char, array.shape] = _array_head(array)
+        return head
+
+    def _hook(self) -> Callable[[Any], msgpack.Ext]:
+        # What it uses is local to the closure: small arrays go through here in every tick.
+        heads, small, ext, ndarray, digest = self._heads, self.REMEMBER_BYTES_MIN, msgpack.Ext, np.ndarray, self.digest
+
+        def encode_foreign(value: Any) -> msgpack.Ext:
+            if type(value) is not ndarray:
+                return _encode_foreign(value)
+            if value.nbytes < small:
+                head = heads.get((value.dtype.char, value.shape))
+                if head is not None:
+                    return ext(_ARRAY_DIGEST, head + xxh3_128_digest(value))  # type: ignore[arg-type]
+            return ext(_ARRAY_DIGEST, digest(value))  # arrays are canonical since they were admitted
+
+        return encode_foreign

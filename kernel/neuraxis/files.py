@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from neuraxis.errors import FileUnusable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
     from pathlib import Path
 
 
@@ -25,12 +25,12 @@ def read_bytes(path: Path, *, remedy: str) -> bytes:
         raise unusable(path, error, remedy) from error
 
 
-def write_atomically(path: Path, parts: Sequence[bytes | memoryview], *, durable: bool = False) -> None:
+def write_atomically(path: Path, parts: Iterable[bytes | memoryview], *, durable: bool = False) -> None:
     """Write a file so that it is there whole or not at all.
 
     Args:
         path: The file; its folder exists.
-        parts: The content, in pieces.
+        parts: The content, in pieces; may be made while it is written.
         durable: Whether to wait for the disk, for power loss.
 
     Raises:

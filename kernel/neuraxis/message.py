@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
-from neuraxis.codec import canonical_array
+from neuraxis.codec import canonical_array, is_canonical_dtype
 from neuraxis.errors import DeclarationInvalid
 
 if TYPE_CHECKING:
@@ -98,13 +98,17 @@ class MessageType(Struct, frozen=True):
         name: Name of the contract, `"spikes"`.
         version: Version of the contract, from 1.
         cls: The class.
+        fields: Names of all fields, in order.
         arrays: Fields that hold arrays, with what they must look like (None: any array).
+        nests: Fields that may hold arrays further down: in unions, tuples and other messages.
     """
 
     name: str
     version: int
     cls: type[Any]
+    fields: tuple[str, ...]
     arrays: tuple[tuple[str, ArraySpec | None], ...]
+    nests: tuple[str, ...]
 
     def __str__(self) -> str:
         return f"{self.name}/{self.version}"
@@ -130,12 +134,13 @@ def message(name: str, *, version: int = 1) -> Callable[[type[T]], type[T]]:
         if version < 1:
             raise DeclarationInvalid(subject=name, reason=f"version {version} is below 1", remedy="Count from 1.")
         _require_frozen(cls)
-        arrays = []
-        for field, hint in typing.get_type_hints(cls, include_extras=True).items():
-            _require_immutable(cls, field, hint)
-            if _is_array(hint):
-                arrays.append((field, _spec_of(hint)))
-        cls.__neuraxis_message__ = MessageType(name=name, version=version, cls=cls, arrays=tuple(arrays))  # type: ignore[attr-defined]
+        hints, fields = typing.get_type_hints(cls, include_extras=True), field_names(cls)
+        for field in fields:
+            _require_immutable(cls, field, hints[field])
+        _require_canonical(cls, fields)
+        arrays = tuple((field, _spec_of(hints[field])) for field in fields if _is_array(hints[field]))
+        nests = tuple(field for field in fields if not _is_array(hints[field]) and _may_hold_arrays(hints[field]))
+        cls.__neuraxis_message__ = MessageType(name, version, cls, fields, arrays, nests)  # type: ignore[attr-defined]
         return cls
 
     return register
@@ -145,6 +150,13 @@ def message_type(cls: type[Any]) -> MessageType | None:
     """Return the registration of `cls`, or None. A subclass is not registered by its parent."""
     declared = cls.__dict__.get("__neuraxis_message__")
     return declared if isinstance(declared, MessageType) else None
+
+
+def field_names(cls: type[Any]) -> tuple[str, ...]:
+    """Return the names of the fields of an attrs class or `msgspec.Struct`, in order."""
+    if issubclass(cls, msgspec.Struct):
+        return cls.__struct_fields__
+    return tuple(each.name for each in cls.__attrs_attrs__)
 
 
 def _require_frozen(cls: type[Any]) -> None:
@@ -183,10 +195,35 @@ def _require_immutable(cls: type[Any], field: str, hint: Any) -> None:
     )
 
 
+def _require_canonical(cls: type[Any], fields: tuple[str, ...]) -> None:
+    """Refuse what would be missing from the canonical bytes, or could not be read back from them."""
+    hidden = [field for field in fields if field.startswith("_")]
+    if hidden:
+        reason, remedy = f"its field {hidden[0]!r} is private, so no digest would see it", "Remove the underscore."
+    elif issubclass(cls, msgspec.Struct) and cls.__struct_config__.omit_defaults:
+        reason = "leaves out fields that are their default, which depends on object identity"
+        remedy = "Remove omit_defaults=True."
+    else:
+        try:
+            msgspec.msgpack.Decoder(cls, dec_hook=lambda _kind, value: value)
+        except TypeError as error:
+            reason, remedy = f"has no bytes that can be read back: {error}", "Give each alternative a field of its own."
+        else:
+            return
+    raise DeclarationInvalid(subject=f"message {cls.__qualname__}", reason=reason, remedy=remedy)
+
+
 def _is_array(hint: Any) -> bool:
     if typing.get_origin(hint) is Annotated:
         return _is_array(typing.get_args(hint)[0])
     return hint is np.ndarray or typing.get_origin(hint) is np.ndarray
+
+
+def _may_hold_arrays(hint: Any) -> bool:
+    declared = message_type(hint) if isinstance(hint, type) else None
+    if declared is not None:
+        return bool(declared.arrays or declared.nests)
+    return _is_array(hint) or any(_may_hold_arrays(part) for part in typing.get_args(hint))
 
 
 def _spec_of(hint: Any) -> ArraySpec | None:
@@ -224,7 +261,7 @@ class Freezer:
     def freeze(self, value: np.ndarray) -> np.ndarray:
         """Return a frozen array with the content of `value`: itself if it owns its data, else a copy."""
         flags = value.flags
-        if flags.c_contiguous and flags.owndata and type(value) is np.ndarray and value.dtype.byteorder != ">":
+        if value.base is None and flags.c_contiguous and type(value) is np.ndarray and value.dtype.isnative:
             if flags.writeable:
                 value.setflags(write=False)
             return value
@@ -248,26 +285,32 @@ class Freezer:
             return None
         declared = message_type(kind)
         assert declared is not None, "the graph admits only registered types"
-        return self._message_admission(declared) if declared.arrays else None
+        return self._message_admission(declared) if declared.arrays or declared.nests else None
 
     def _array_admission(self, spec: ArraySpec) -> Callable[[Any], Any]:
-        dtype, shape = np.dtype(spec.dtype), spec.shape
-        exact = None in shape
+        dtype, axes = np.dtype(spec.dtype), len(spec.shape)
+        lengths = [(axis, length) for axis, length in enumerate(spec.shape) if length is not None]
+        freeze = self.freeze
 
         def admit(value: Any) -> Any:
-            if type(value) is np.ndarray and value.dtype == dtype and (value.shape == shape or exact):
-                if exact and spec.misfit(value) is not None:
-                    raise Misfit(str(spec), describe(value))
-                return self.freeze(value)
+            # names of dtypes are slow to make, so only what does not fit at first sight is looked at closely
+            if type(value) is not np.ndarray or value.dtype != dtype or value.ndim != axes:
+                return look_closely(value)
+            for axis, length in lengths:
+                if value.shape[axis] != length:
+                    return look_closely(value)
+            return freeze(value)
+
+        def look_closely(value: Any) -> Any:
             got = spec.misfit(value)
             if got is not None:
                 raise Misfit(str(spec), got)
-            return self.freeze(value)
+            return freeze(value)
 
         return admit
 
     def _message_admission(self, declared: MessageType) -> Callable[[Any], Any]:
-        cls, arrays = declared.cls, declared.arrays
+        cls, arrays, nests = declared.cls, declared.arrays, declared.nests
         replace = _replacer(cls)
 
         def admit(value: Any) -> Any:
@@ -276,10 +319,16 @@ class Freezer:
             changed = None
             for field, spec in arrays:
                 content = getattr(value, field)
-                got = spec.misfit(content) if spec is not None else None
-                if got is not None or not isinstance(content, np.ndarray):
-                    raise Misfit(f"{declared} with {field} as {spec or 'an array'}", got or describe(content))
+                got = spec.misfit(content) if spec is not None else _alien(content)
+                if got is not None:
+                    raise Misfit(f"{declared} with {field} as {spec or 'an array of numbers'}", got)
                 kept = self.freeze(content)
+                if kept is not content:
+                    changed = {} if changed is None else changed
+                    changed[field] = kept
+            for field in nests:
+                content = getattr(value, field)
+                kept = self.freeze_within(content)
                 if kept is not content:
                     changed = {} if changed is None else changed
                     changed[field] = kept
@@ -287,13 +336,43 @@ class Freezer:
 
         return admit
 
+    def freeze_within(self, value: Any) -> Any:
+        """Return `value` with all arrays in it frozen: itself if none had to be copied.
+
+        Raises:
+            Misfit: An array in a message is not what its field declares.
+        """
+        if isinstance(value, np.ndarray):
+            got = _alien(value)
+            if got is not None:
+                raise Misfit("an array of numbers", got)
+            return self.freeze(value)
+        if type(value) is tuple:
+            kept = tuple(map(self.freeze_within, value))
+            return value if all(a is b for a, b in zip(kept, value, strict=True)) else kept
+        declared = message_type(type(value))
+        admit = self.admission(type(value)) if declared is not None else None
+        return value if admit is None else admit(value)
+
+
+def _alien(value: Any) -> str | None:
+    """Return what `value` is if it is no array with a canonical byte form, else None."""
+    return None if isinstance(value, np.ndarray) and is_canonical_dtype(value.dtype) else describe(value)
+
 
 def _replacer(cls: type[Any]) -> Callable[..., Any]:
     if issubclass(cls, msgspec.Struct):
         return msgspec.structs.replace
-    from attrs import evolve  # loaded already by whoever made the class
+    return _evolve
 
-    return evolve
+
+def _evolve(value: Any, **changed: Any) -> Any:
+    """Return a copy of an attrs instance with other values in some fields; runs no initialiser again."""
+    kind = type(value)
+    copy = object.__new__(kind)
+    for each in kind.__attrs_attrs__:
+        object.__setattr__(copy, each.name, changed.get(each.name, getattr(value, each.name)))
+    return copy
 
 
 def _rests_on_frozen(value: np.ndarray) -> bool:
@@ -309,7 +388,7 @@ def _rests_on_frozen(value: np.ndarray) -> bool:
 def coerce(kind: type[Any], value: Any) -> Any:
     """Return `value` as the exact scalar type `kind` where that loses nothing.
 
-    Takes numpy scalars, and integers for floats.
+    Takes numpy scalars, and integers for floats up to 2**53, where every integer is a float.
 
     Raises:
         Misfit: `value` is of another type.
@@ -318,7 +397,7 @@ def coerce(kind: type[Any], value: Any) -> Any:
         value = value.item()
     if type(value) is kind:
         return value
-    if kind is float and type(value) is int and int(float(value)) == value:
+    if kind is float and type(value) is int and abs(value) <= 2**53:
         return float(value)
     declared = message_type(kind)
     raise Misfit(str(declared) if declared else kind.__name__, describe(value))

@@ -25,9 +25,8 @@ def plugin(
     """Write a plugin package that is green from the start: actors, scenario, golden, suites, README."""
     target = folder or Path(f"neuraxis-{name}")
     _write("plugin", name, target)
-    print(
-        f"{target}: written. Next:\n  pip install -e {target}\n  pytest {target}\n  neuraxis conform neuraxis_{_module(name)}"
-    )
+    steps = [f"pip install -e {target}", f"pytest {target}", f"neuraxis conform neuraxis_{_module(name)}"]
+    print("\n  ".join([f"{target}: written. Next:", *steps]))
 
 
 @app.command()

@@ -59,6 +59,9 @@ class Calendar:
 
     def open(self, tick: int) -> Mail:
         """Make `tick` the current one and return its mail."""
+        if self.is_plain and tick == self.now + 1:
+            mail, self.soon, self.now = self.soon, {}, tick
+            return mail
         mail = self.soon if tick == self.now + 1 else self._later.pop(tick)
         self._move_to(tick)
         if self._unsorted and tick in self._unsorted:

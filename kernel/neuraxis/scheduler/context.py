@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol, final
 
+import numpy as np
+
 from neuraxis.actor import OUTCOME, TIMER
 from neuraxis.errors import EvidenceMissing, PayloadRejected, PortUnknown, UsageInvalid
-from neuraxis.message import Freezer, Misfit, coerce
+from neuraxis.message import ArraySpec, Freezer, Misfit, coerce
 from neuraxis.rng import ROW_OF_SINGLE, Stream, member_rows, stream_key
-from neuraxis.scheduler.envelope import MessageId, first_id, source_of
+from neuraxis.scheduler.envelope import SEQUENCE_BITS, MessageId, first_id, source_of
 from neuraxis.scheduler.offload import Offload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from fractions import Fraction
-
-    import numpy as np
 
     from neuraxis.scheduler.calendar import Calendar
     from neuraxis.scheduler.effects import Effect, Intent
@@ -38,7 +38,6 @@ class Context:
 
     Attributes:
         path: The actor's path.
-        tick: The tick that runs.
         tick_length: Length of a tick, second, exact.
     """
 
@@ -57,7 +56,6 @@ class Context:
         "_streams",
         "_surroundings",
         "path",
-        "tick",
         "tick_length",
     )
 
@@ -70,19 +68,23 @@ class Context:
         calendar: Calendar,
         surroundings: Surroundings,
         freezer: Freezer,
-        entries: frozenset[str],
+        entries: Iterable[str],
         members: int,
         row_of: tuple[str, int] | None,
     ) -> None:
         """Made by the scheduler, once for each actor."""
         self.path: str = wiring.paths[position]
-        self.tick: int = 0
         self.tick_length: Fraction = wiring.tick
         self._calendar = calendar
         self._surroundings = surroundings
         self._seed = seed
         self._paths = wiring.paths
-        self._entries = entries
+        self._entries = {
+            (prefix, entry.removeprefix(prefix)): entry
+            for entry in entries
+            for prefix in (TIMER, OUTCOME)
+            if entry.startswith(prefix)
+        }
         self._members = members
         self._draws_as, self._row = (self.path, ROW_OF_SINGLE) if row_of is None else (row_of[0], row_of[1] + 1)
         self._streams: dict[str, Stream] = {}
@@ -92,15 +94,16 @@ class Context:
             name: (route.kind, freezer.admission(route.kind), route.evidence, route.groups)
             for name, route in wiring.routes[position].items()
         }
+        # the usual output: one delay of one tick, one input port, no evidence
         self._short_routes = {
-            name: (kind, groups[0][1], groups[0][2])
+            name: (np.ndarray if isinstance(kind, ArraySpec) else kind, admit, groups[0][1], groups[0][2])
             for name, (kind, admit, evidence, groups) in self._routes.items()
-            if admit is None and not evidence and len(groups) == 1 and groups[0][0] == 1
+            if not evidence and len(groups) == 1 and groups[0][0] == 1
         }
 
     # ---------------------------------------------------------------------------- messages
 
-    def send(self, output: str, payload: Any, *, because: Iterable[MessageId] = ()) -> MessageId:
+    def send(self, output: str, payload: Any, because: Iterable[MessageId] = ()) -> MessageId:
         """Send a payload on an output. It is due after the delay of each channel.
 
         Args:
@@ -116,14 +119,22 @@ class Context:
             PayloadRejected: Wrong type, shape or dtype.
             EvidenceMissing: The output demands `because`.
         """
-        short = self._short_routes.get(output)
-        if short is None or because or type(payload) is not short[0]:
+        try:
+            kind, admit, port, receivers = self._short_routes[output]
+        except KeyError:
             return self._send_with_care(output, payload, because)
-        _, port, receivers = short
+        if because or type(payload) is not kind:
+            return self._send_with_care(output, payload, because)
+        if admit is not None:
+            try:
+                payload = admit(payload)
+            except Misfit as misfit:
+                raise self._rejection(output, misfit) from None
         message = self._next
         self._next = message + 1
-        envelope = (self.tick, message, port, payload, self._cause)
-        mail = self._calendar.soon
+        calendar = self._calendar
+        envelope = (calendar.now, message, port, payload, self._cause)
+        mail = calendar.soon
         for receiver in receivers:
             if receiver in mail:
                 mail[receiver].append(envelope)
@@ -139,7 +150,7 @@ class Context:
         try:
             payload = coerce(kind, payload) if admit is None else admit(payload)  # type: ignore[arg-type]
         except Misfit as misfit:
-            raise PayloadRejected(actor=self.path, port=output, expected=misfit.expected, got=misfit.got) from None
+            raise self._rejection(output, misfit) from None
         cause = (self._cause, *because) if because else self._cause
         if evidence and not because:
             raise EvidenceMissing(actor=self.path, port=output)
@@ -151,6 +162,14 @@ class Context:
             for receiver in receivers:
                 mail.setdefault(receiver, []).append(envelope)
         return MessageId(message)
+
+    def _rejection(self, output: str, misfit: Misfit) -> PayloadRejected:
+        return PayloadRejected(actor=self.path, port=output, expected=misfit.expected, got=misfit.got)
+
+    @property
+    def tick(self) -> int:
+        """The tick that runs."""
+        return self._calendar.now
 
     @property
     def message(self) -> MessageId:
@@ -191,16 +210,17 @@ class Context:
         return False
 
     def _note_to_self(self, ticks: int, prefix: str, name: str) -> MessageId:
-        entry = prefix + name
-        if entry not in self._entries:
-            known = tuple(each.removeprefix(prefix) for each in sorted(self._entries) if each.startswith(prefix))
+        entry = self._entries.get((prefix, name))
+        if entry is None:
+            known = tuple(sorted(each for kind, each in self._entries if kind == prefix))
             raise PortUnknown(actor=self.path, port=name, known=known)
         if ticks < 1:
             raise UsageInvalid(what=f"{self.path} waits {ticks} ticks for {name!r}", remedy="Wait at least 1 tick.")
         message = self._next
         self._next = message + 1
-        mail = self._calendar.due(self.tick + ticks)
-        mail.setdefault(source_of(message), []).append((self.tick, message, entry, None, self._cause))
+        calendar = self._calendar
+        mail = calendar.soon if ticks == 1 else calendar.due(calendar.now + ticks)
+        mail.setdefault(message >> SEQUENCE_BITS, []).append((calendar.now, message, entry, None, self._cause))
         return MessageId(message)
 
     # --------------------------------------------------------------------------- randomness

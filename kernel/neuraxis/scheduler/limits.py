@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from neuraxis.wiring import Wiring
 
 DEAD_LETTERS_KEPT: Final = 1_000
+NO_LIMIT: Final = 2**62
 
 
 @final
@@ -71,6 +72,11 @@ class Limits:
     What an actor takes beyond its `messages_per_tick` waits in the backlog of the channel it came on;
     the oldest waiting messages go first in the next tick. Timers, outcomes and the emergency lane are
     exempt. Channels that join the same two actors at one input share a backlog.
+
+    Attributes:
+        has_lanes: Whether any channel is on the emergency lane.
+        least: The smallest `messages_per_tick`: inboxes up to it need no look.
+        backlogs: What waits, by receiver. The same dict throughout.
     """
 
     def __init__(self, wiring: Wiring, calendar: Calendar, dead_letters: DeadLetters) -> None:
@@ -90,13 +96,9 @@ class Limits:
             for each in wiring.channels
             if each.capacity is not None
         }
-        self._has_lanes = any(each.lane == "emergency" for each in wiring.channels)
+        self.has_lanes = any(each.lane == "emergency" for each in wiring.channels)
+        self.least = min(self._takes.values(), default=NO_LIMIT)
         self.backlogs: dict[int, list[Envelope]] = {}
-
-    @property
-    def is_needed(self) -> bool:
-        """Whether the graph declares anything that this applies."""
-        return bool(self._takes) or self._has_lanes
 
     def apply(self, tick: int, mail: Mail) -> None:
         """Leave in `mail` what is delivered in this tick.
@@ -113,7 +115,7 @@ class Limits:
             ]
             for position in sorted(crowded):
                 self._take(tick, position, mail)
-        if self._has_lanes:
+        if self.has_lanes:
             for complement in [key for key in mail if key < 0]:
                 urgent = mail.pop(complement)
                 mail[~complement] = urgent + mail.get(~complement, [])

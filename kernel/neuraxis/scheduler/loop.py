@@ -8,9 +8,11 @@ nothing of the tick counts, and the scheduler is unusable until it is rebuilt fr
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol, final
 
 from neuraxis.actor import START, TIMER, Population
+from neuraxis.codec import NOT_CANONICAL
 from neuraxis.errors import ActorFailed, NeuraxisError, PayloadRejected, SimulationUnusable
 from neuraxis.message import Freezer, Misfit, coerce
 from neuraxis.scheduler.calendar import Calendar
@@ -20,11 +22,11 @@ from neuraxis.scheduler.inbox import Inbox
 from neuraxis.scheduler.limits import DeadLetters, Limits
 from neuraxis.scheduler.offload import Activation
 from neuraxis.scheduler.supervision import Guard
-from neuraxis.trace.digest import DigestRecorder
+from neuraxis.trace.digest import FOLD_BYTES, DigestRecorder
 from neuraxis.wiring import INPUT, STARTER, resolve_kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from neuraxis.actor import Actor
     from neuraxis.scheduler.calendar import Mail
@@ -102,9 +104,7 @@ class Scheduler:
             self._admit(position) if position in wiring.real() else (None, {}, self._collect)
             for position in range(len(wiring.paths))
         ]
-        self.prepares: list[Callable[[int, Mail], None]] = []
-        self.prepares += [g.apart for g in self.guards.values() if g.isolates]
-        self.prepares += [self.limits.apply] if self.limits.is_needed else []
+        self.prepares: list[Callable[[int, Mail], None]] = [g.apart for g in self.guards.values() if g.isolates]
 
     # ------------------------------------------------------------------------------- the loop
 
@@ -119,54 +119,101 @@ class Scheduler:
         """
         if self.failed is not None:
             raise SimulationUnusable(reason=self.failed, remedy="Resume from a snapshot, or run again.")
-        calendar, plan, prepares, effects = self.calendar, self._plan, self.prepares, self.effects
-        recorder, chores = self.recorder, self.when_closed
-        is_watched = self.observer is not None or self.shuffle is not None
-        while True:
-            mail = calendar.soon
-            tick = calendar.now + 1 if mail else calendar.next_tick()
-            if tick is None or tick > until:
-                break
-            if mail and calendar.is_plain:
+        if not (self.prepares or self.limits.has_lanes or self.observer or self.shuffle):
+            self._run_single_file(until)
+        calendar = self.calendar
+        while (tick := calendar.next_tick()) is not None and tick <= until:
+            self._run_tick(tick)
+        calendar.skip_to(until)
+
+    def _run_single_file(self, until: int) -> None:
+        """Run ticks as `_run_tick` does, those in which one actor has mail without its general means.
+
+        Returns when there is no mail for the next tick, or `until` is reached. The page of the calendar
+        that is emptied serves as the next one, and the record is written in place: a ring of actors that
+        pass on a token spends most of its time in these lines.
+        """
+        calendar, plan, effects, chores = self.calendar, self._plan, self.effects, self.when_closed
+        backlogs, least_limit, delivered = self.limits.backlogs, self.limits.least, 0
+        encode, buffer_of, settle = self.recorder.encode, self.recorder.buffer_of, self.recorder.settle
+        try:
+            while mail := calendar.soon:
+                tick = calendar.now + 1
+                if tick > until:
+                    break
+                if len(mail) > 1 or not calendar.is_plain or backlogs or effects.open:
+                    self._run_tick(tick)
+                    continue
+                position, inbox = mail.popitem()
+                if len(inbox) > least_limit:
+                    mail[position] = inbox
+                    self._run_tick(tick)
+                    continue
                 calendar.now = tick
-                calendar.soon = {}
-            else:
-                mail = calendar.open(tick)
-            if prepares or effects.open:
-                self._prepare(tick, mail)
-            order: Collection[int] = mail
-            try:
-                if len(mail) == 1:
-                    for position in mail:
-                        recorder.record_one(tick, position, mail[position])
-                else:
-                    order = sorted(mail)
-                    recorder.record(tick, order, mail)
-            except (TypeError, OverflowError) as error:
-                raise self._blame_sender(tick, mail) from error
-            if is_watched:
-                order = self._watched(tick, sorted(mail), mail)
-            envelope: Envelope | None = None
-            for position in order:
+                try:
+                    record = encode((tick, position, inbox))
+                except NOT_CANONICAL as error:
+                    raise self._blame_sender(tick, {position: inbox}) from error
+                buffer = buffer_of[position]
+                buffer += record
+                if len(buffer) >= FOLD_BYTES:
+                    chores.append(settle)
                 context, handlers, run = plan[position]
-                inbox = mail[position]
+                envelope: Envelope | None = None
                 try:
                     if run is None:
-                        context.tick = tick
                         for envelope in inbox:
                             context._cause = envelope[1]
                             handlers[envelope[2]](context, envelope[3])
                     else:
-                        envelope = None
                         run(tick, inbox)
                 except MemoryError:
                     raise
                 except Exception as error:  # noqa: BLE001 - where the failure of an actor under `stop` surfaces
-                    self._stop(tick, mail, (position, envelope, error), unstarted=_after(position, order))
-                self.delivered += len(inbox)
-            if chores:
-                self._close(tick, mail)
-        calendar.skip_to(until)
+                    self._stop(tick, {position: inbox}, (position, envelope, error))
+                if chores:
+                    self._close(tick, {position: inbox})
+                delivered += len(inbox)
+        finally:
+            self.delivered += delivered
+
+    def _run_tick(self, tick: int) -> None:
+        """Run one tick: leave in the mail what is delivered, record it, run the actors, close."""
+        mail, limits = self.calendar.open(tick), self.limits
+        sizes = list(map(len, mail.values()))
+        if max(sizes) > limits.least or limits.backlogs or limits.has_lanes or self.effects.open or self.prepares:
+            self._prepare(tick, mail)
+            sizes = list(map(len, mail.values()))
+        order: Sequence[int] = sorted(mail)
+        try:
+            self.recorder.record(tick, order, mail)
+        except NOT_CANONICAL as error:
+            raise self._blame_sender(tick, mail) from error
+        if self.observer is not None:
+            self.observer.tick(tick, order, mail)
+        if self.shuffle is not None:
+            self.when_closed.append(self.calendar.mark_unsorted)
+            order = self.shuffle(tick, order)
+        plan = self._plan
+        envelope: Envelope | None = None
+        for position in order:
+            context, handlers, run = plan[position]
+            inbox = mail[position]
+            try:
+                if run is None:
+                    for envelope in inbox:
+                        context._cause = envelope[1]
+                        handlers[envelope[2]](context, envelope[3])
+                else:
+                    envelope = None
+                    run(tick, inbox)
+            except MemoryError:
+                raise
+            except Exception as error:  # noqa: BLE001 - as above
+                self._stop(tick, mail, (position, envelope, error), unstarted=_after(position, order))
+        if self.when_closed:
+            self._close(tick, mail)
+        self.delivered += sum(sizes)
 
     def _prepare(self, tick: int, mail: Mail) -> None:
         if self.effects.open:
@@ -174,18 +221,10 @@ class Scheduler:
         try:
             for prepare in self.prepares:
                 prepare(tick, mail)
+            self.limits.apply(tick, mail)
         except NeuraxisError as error:
             self._fail(tick, str(error))
             raise
-
-    def _watched(self, tick: int, order: Sequence[int], mail: Mail) -> Sequence[int]:
-        """Show the tick to the observer, and return the order in which the actors are to run."""
-        if self.observer is not None:
-            self.observer.tick(tick, order, mail)
-        if self.shuffle is None:
-            return order
-        self.when_closed.append(self.calendar.mark_unsorted)
-        return self.shuffle(tick, order)
 
     def _close(self, tick: int, mail: Mail) -> None:
         """Finish what the tick left to do: suspended handlers, then effects and full buffers."""
@@ -208,7 +247,7 @@ class Scheduler:
             calendar=self.calendar,
             surroundings=self,
             freezer=self.freezer,
-            entries=frozenset(spec.cls.declaration.handlers),
+            entries=spec.cls.declaration.handlers,
             members=self.actors[position].size if issubclass(spec.cls, Population) else 0,  # type: ignore[union-attr]
             row_of=spec.row_of,
         )
@@ -220,20 +259,12 @@ class Scheduler:
             ward = _Ward(self, position, handlers)
             guard = Guard(position, spec.options, ward, context, self.dead_letters, whole_inbox=bool(declaration.inbox))
             self.guards[position] = guard
-            runner = self._timed(context, guard.run)
+            runner = guard.run
         elif declaration.inbox is not None:
-            runner = self._timed(context, lambda tick, inbox: self._run_inbox(position, handlers, tick, inbox))
+            runner = partial(self._run_inbox, position, handlers)
         elif declaration.is_async:
-            runner = self._timed(context, lambda _, inbox: self._run_async(position, handlers, inbox))
+            runner = partial(self._run_async, position, handlers)
         return context, handlers, runner
-
-    @staticmethod
-    def _timed(context: Context, runner: Runner) -> Runner:
-        def run(tick: int, inbox: list[Envelope]) -> None:
-            context.tick = tick
-            runner(tick, inbox)
-
-        return run
 
     def _bind(self, position: int, handlers: Handlers) -> None:
         """Fill the table of an actor's handlers by entry."""
@@ -257,7 +288,7 @@ class Scheduler:
         assert actor is not None, "real positions have actors"
         own = [envelope for envelope in inbox if envelope[2][0] == "@"]
         if own:
-            self._run_async(position, handlers, own)
+            self._run_async(position, handlers, tick, own)
         messages = [envelope for envelope in inbox if envelope[2][0] != "@"] if own else inbox
         if messages:
             if position in self._traps:
@@ -266,7 +297,7 @@ class Scheduler:
             method = getattr(actor, actor.declaration.inbox or "")
             method(context, Inbox(messages, self.wiring.paths))
 
-    def _run_async(self, position: int, handlers: Handlers, inbox: list[Envelope]) -> None:
+    def _run_async(self, position: int, handlers: Handlers, _: int, inbox: list[Envelope]) -> None:
         activation = Activation(position, self.contexts[position], handlers, inbox, self.effects)
         if not activation.run():
             self._parked.append(activation)
@@ -327,7 +358,6 @@ class Scheduler:
         if run is not None:
             run(tick, inbox)
             return
-        context.tick = tick
         for envelope in inbox:
             context._cause = envelope[1]
             handlers[envelope[2]](context, envelope[3])
@@ -385,11 +415,17 @@ class Scheduler:
         kind = resolve_kind(actor, type(actor).declaration.inputs[port].kind)
         admit = self.freezer.admission(kind)
         try:
-            return coerce(kind, payload) if admit is None else admit(payload)  # type: ignore[arg-type]
+            payload = coerce(kind, payload) if admit is None else admit(payload)  # type: ignore[arg-type]
+            self.recorder.encode(payload)
         except Misfit as misfit:
             raise PayloadRejected(
                 actor=self.wiring.paths[position], port=port, expected=misfit.expected, got=misfit.got
             ) from None
+        except NOT_CANONICAL as error:
+            expected = "values with a canonical byte form"
+            got = f"one without: {error}"
+            raise PayloadRejected(actor=self.wiring.paths[position], port=port, expected=expected, got=got) from error
+        return payload
 
     def intend(self, intent: Intent) -> None:
         """Take note of an effect that is to start when the tick closes."""
@@ -434,7 +470,7 @@ class _Ward:
         if self._actor().declaration.inbox is not None:
             scheduler._run_inbox(position, self._handlers, tick, envelopes)
         else:
-            scheduler._run_async(position, self._handlers, envelopes)
+            scheduler._run_async(position, self._handlers, tick, envelopes)
         while scheduler._parked and scheduler._parked[-1].position == position:
             if scheduler._parked[-1].run():
                 scheduler._parked.pop()
@@ -446,7 +482,7 @@ class _Ward:
         scheduler.effects.withdraw(position, first)
 
 
-def _after(position: int, order: Collection[int]) -> list[int]:
+def _after(position: int, order: Sequence[int]) -> list[int]:
     """Return what comes after `position` in the order in which actors run."""
     positions = list(order)
     return positions[positions.index(position) + 1 :]

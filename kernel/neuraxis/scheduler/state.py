@@ -44,7 +44,7 @@ def restore(scheduler: Scheduler, captured: Mapping[str, Any]) -> None:
     for path, context in _contexts(scheduler):
         context._next = own["next"][path]
     scheduler.next_external = dict(own["next_external"])
-    scheduler.limits.backlogs = _loaded(own["backlogs"])
+    scheduler.limits.backlogs.update(_loaded(own["backlogs"]))
     for path, guard in own["guards"].items():
         scheduler.guards[wiring.position[path]].state = GuardState(**guard)
     scheduler.dead_letters.counts = dict(own["dead_letters"]["counts"])

@@ -1,13 +1,14 @@
-"""The snapshot file: a manifest, and parts that are each verified before anything is restored.
+"""The snapshot file: parts that are each verified before anything is restored, and a manifest of them.
 
-    file      = magic  length u32 LE  manifest  SHA-256 of the manifest  signature  part*
+    file      = magic  part*  manifest  SHA-256 of the manifest  signature  length of the manifest u32 LE
     manifest  = canonical JSON (RFC 8785): format, facts about the run, and for each part its name,
                 encoding, place, size, SHA-256, and one xxh3-64 per 64 KiB
     signature = 96 bytes: Ed25519 public key and signature of the manifest's SHA-256, or zeros
 
-The SHA-256 proves a part; the small sums tell where in it the damage is. Parts are stored raw or in
-zstd, whichever is smaller on a sample. The parts: `state` is a tree of plain values (codec.pack), and
-`array/N` are the large arrays that the tree refers to.
+The SHA-256 proves a part; the small sums tell where in it the damage is. The manifest comes last, so that
+a part is hashed by one thread while another writes it. Parts are stored raw or in zstd, whichever is
+smaller on a sample. The parts: `state` is a tree of plain values (codec.pack), and `array/N` are the large
+arrays that the tree refers to.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from neuraxis.errors import SnapshotDamaged, UsageInvalid
 from neuraxis.files import read_bytes, write_atomically
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from neuraxis.snapshot.sign import Signer
@@ -37,7 +38,6 @@ FORMAT: Final = 1
 BLOCK_BYTES: Final = 65_536
 SIGNATURE_BYTES: Final = 96
 UNSIGNED: Final = bytes(SIGNATURE_BYTES)
-MANIFEST_BYTES_MAX: Final = 1 << 28
 _LENGTH: Final = struct.Struct("<I")
 _SAMPLE_BYTES: Final = 16_384
 _WORTHWHILE: Final = 0.9
@@ -73,35 +73,47 @@ def write_snapshot(path: Path, snapshot: Snapshot, *, signer: Signer | None = No
         TypeError: The state holds a value that has no canonical form.
         FileUnusable: The disk is full or the folder cannot be written; nothing is left behind.
     """
+    from concurrent.futures import ThreadPoolExecutor  # only runs that take snapshots pay for it
+
     arrays: list[np.ndarray] = []
     tree = codec.pack(snapshot.state, arrays)
     parts: list[dict[str, Any]] = []
-    contents: list[bytes | memoryview] = []
-    offset = 0
+    contents: list[memoryview] = []
+    offset = len(MAGIC)
     for name, facts, raw in [("state", {}, memoryview(tree)), *_array_parts(arrays)]:
         encoding, stored = _stored(raw)
-        sums = [xxh3_64_intdigest(stored[at : at + BLOCK_BYTES]) for at in range(0, len(stored), BLOCK_BYTES)]
         parts.append(
-            {
-                "name": name,
-                **facts,
-                "encoding": encoding,
-                "offset": offset,
-                "stored": len(stored),
-                "size": len(raw),
-                "sha256": hashlib.sha256(stored).hexdigest(),
-                "blocks": [f"{each:016x}" for each in sums],
-            }
+            {"name": name, **facts, "encoding": encoding, "offset": offset, "stored": len(stored), "size": len(raw)}
         )
         contents.append(stored)
         offset += len(stored)
-    manifest = rfc8785.dumps({"format": FORMAT, "facts": snapshot.facts, "parts": parts})
-    digest = hashlib.sha256(manifest).digest()
-    signature = UNSIGNED if signer is None else signer.sign(digest)
-    write_atomically(
-        path, [MAGIC, _LENGTH.pack(len(manifest)), manifest, digest, signature, *contents], durable=durable
-    )
+    digest = b""
+
+    def pieces() -> Iterator[bytes | memoryview]:
+        nonlocal digest
+        yield MAGIC
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            sums = [pool.submit(_sums, content) for content in contents]
+            yield from contents
+            manifest = rfc8785.dumps(
+                {
+                    "format": FORMAT,
+                    "facts": snapshot.facts,
+                    "parts": [{**part, **each.result()} for part, each in zip(parts, sums, strict=True)],
+                }
+            )
+        digest = hashlib.sha256(manifest).digest()
+        yield manifest + digest
+        yield UNSIGNED if signer is None else signer.sign(digest)
+        yield _LENGTH.pack(len(manifest))
+
+    write_atomically(path, pieces(), durable=durable)
     return digest.hex()
+
+
+def _sums(stored: memoryview) -> dict[str, Any]:
+    blocks = [xxh3_64_intdigest(stored[at : at + BLOCK_BYTES]) for at in range(0, len(stored), BLOCK_BYTES)]
+    return {"sha256": hashlib.sha256(stored).hexdigest(), "blocks": [f"{each:016x}" for each in blocks]}
 
 
 def _array_parts(arrays: list[np.ndarray]) -> list[tuple[str, dict[str, Any], memoryview]]:
@@ -135,7 +147,7 @@ class Manifest(Struct, frozen=True):
         parts: Its parts as the file lists them.
         digest: SHA-256 of the manifest.
         signature: Public key and signature, or zeros.
-        start: Byte offset of the first part.
+        start: Byte offset of the manifest.
     """
 
     facts: dict[str, Any]
@@ -152,22 +164,23 @@ def read_manifest(path: Path, data: bytes) -> Manifest:
         SnapshotDamaged: It fails its check.
         UsageInvalid: The file was written by a newer version.
     """
-    head = len(MAGIC) + _LENGTH.size
-    if data[: len(MAGIC)] != MAGIC or len(data) < head:
+    if data[: len(MAGIC)] != MAGIC:
         raise SnapshotDamaged(path=str(path), part="the first line", offset=0, remedy=OTHER_SNAPSHOT)
-    (length,) = _LENGTH.unpack_from(data, len(MAGIC))
-    end = head + length
-    digest = data[end : end + 32]
-    start = end + 32 + SIGNATURE_BYTES
-    if length > MANIFEST_BYTES_MAX or len(data) < start or hashlib.sha256(data[head:end]).digest() != digest:
-        raise SnapshotDamaged(path=str(path), part="manifest", offset=len(MAGIC), remedy=OTHER_SNAPSHOT)
-    content = json.loads(data[head:end])
+    foot = 32 + SIGNATURE_BYTES + _LENGTH.size
+    length = _LENGTH.unpack(data[-_LENGTH.size :])[0] if len(data) >= len(MAGIC) + foot else len(data)
+    end = len(data) - foot
+    start = end - length
+    if start < len(MAGIC) or hashlib.sha256(data[start:end]).digest() != data[end : end + 32]:
+        offset = max(len(MAGIC), min(start, len(data)))
+        raise SnapshotDamaged(path=str(path), part="manifest", offset=offset, remedy=OTHER_SNAPSHOT)
+    content = json.loads(data[start:end])
     if content["format"] > FORMAT:
         raise UsageInvalid(
             what=f"{path} has snapshot format {content['format']}, this version reads up to {FORMAT}",
             remedy="Install a newer neuraxis.",
         )
-    return Manifest(content["facts"], content["parts"], digest, data[end + 32 : start], start)
+    digest, signature = data[end : end + 32], data[end + 32 : -_LENGTH.size]
+    return Manifest(content["facts"], content["parts"], digest, signature, start)
 
 
 def read_snapshot(path: Path, messages: Mapping[tuple[str, int], type[Any]]) -> Snapshot:
@@ -179,7 +192,7 @@ def read_snapshot(path: Path, messages: Mapping[tuple[str, int], type[Any]]) -> 
     """
     data = read_bytes(path, remedy="neuraxis snapshot list RUN shows what there is.")
     manifest = verify_snapshot(path, data)
-    contents = [_raw(part, memoryview(data)[manifest.start :]) for part in manifest.parts]
+    contents = [_raw(part, memoryview(data)) for part in manifest.parts]
     arrays = []
     for part, content in zip(manifest.parts[1:], contents[1:], strict=True):
         array = np.frombuffer(content, dtype=part["dtype"]).reshape(part["shape"])
@@ -201,18 +214,17 @@ def verify_snapshot(path: Path, data: bytes) -> Manifest:
         SnapshotDamaged: Names the part, and the byte at which its damaged block of 64 KiB begins.
     """
     manifest = read_manifest(path, data)
-    view = memoryview(data)[manifest.start :]
-    end = 0
+    view = memoryview(data)
+    end = len(MAGIC)
     for part in manifest.parts:
         end = part["offset"] + part["stored"]
-        stored = view[part["offset"] : end]
+        stored = view[part["offset"] : min(end, manifest.start)]
         if len(stored) < part["stored"] or hashlib.sha256(stored).hexdigest() != part["sha256"]:
-            offset = manifest.start + part["offset"] + _first_damaged_byte(part, stored)
+            offset = part["offset"] + _first_damaged_byte(part, stored)
             raise SnapshotDamaged(path=str(path), part=part["name"], offset=offset, remedy=OTHER_SNAPSHOT)
-    if len(view) != end:
-        raise SnapshotDamaged(
-            path=str(path), part="what follows the last part", offset=manifest.start + end, remedy=OTHER_SNAPSHOT
-        )
+    if end != manifest.start:
+        what = "what follows the last part"
+        raise SnapshotDamaged(path=str(path), part=what, offset=end, remedy=OTHER_SNAPSHOT)
     return manifest
 
 
@@ -225,8 +237,8 @@ def _first_damaged_byte(part: Mapping[str, Any], stored: memoryview) -> int:
     return len(stored)
 
 
-def _raw(part: Mapping[str, Any], parts: memoryview) -> bytes | memoryview:
-    stored = parts[part["offset"] : part["offset"] + part["stored"]]
+def _raw(part: Mapping[str, Any], data: memoryview) -> bytes | memoryview:
+    stored = data[part["offset"] : part["offset"] + part["stored"]]
     if part["encoding"] == "raw":
         return stored
     import zstandard

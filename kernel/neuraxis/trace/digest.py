@@ -1,7 +1,7 @@
 """The run digest: what was delivered, hashed shard by shard.
 
-A shard's record of a tick is the canonical encoding of `(tick, [position, inbox, position, inbox, …])`
-over those of its actors that had mail. Records are appended to the shard's buffer; a buffer that has
+A shard's record of a tick is the canonical encoding of `[tick, position, inbox, position, inbox, …]` over
+those of its actors that had mail. Records are appended to the shard's buffer; a buffer that has
 reached 64 KiB is folded into the shard's chain when the tick closes. The run digest is the
 hash over all chains, in order, under the hash of seed and semantic scenario. A worker owns whole
 shards, so neither the number of workers nor the order of running actors can enter it.
@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING, Any, Final, final
 from msgspec import Struct
 
 from neuraxis.actor import DETERMINISM_CLASSES
-from neuraxis.codec import ArrayHasher
+from neuraxis.codec import NOT_CANONICAL, ArrayHasher
 from neuraxis.wiring import SHARDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from neuraxis.scheduler.calendar import Mail
-    from neuraxis.scheduler.envelope import Envelope
     from neuraxis.wiring import Wiring
 
 FOLD_BYTES: Final = 65_536
@@ -31,7 +30,11 @@ FOLD_BYTES: Final = 65_536
 _NOTHING: Final = bytes(32)
 
 
-def _fold(chain: bytes, tail: bytes | bytearray) -> bytes:
+def _start(chain: bytes) -> hashlib.blake2b:
+    return hashlib.blake2b(chain, digest_size=32, person=b"neuraxis shard")
+
+
+def _fold(chain: bytes, tail: bytes) -> bytes:
     return hashlib.blake2b(chain + tail, digest_size=32, person=b"neuraxis shard").digest()
 
 
@@ -49,6 +52,9 @@ class DigestRecorder:
 
     Attributes:
         hasher: Encodes values with arrays by their hash; shared so that an array is hashed once.
+        encode: Its encoder.
+        buffer_of: By position, the buffer of the actor's shard. The scheduler appends to it directly in
+            ticks in which one actor has mail: `encode((tick, position, inbox))`, as `record` would.
     """
 
     def __init__(self, wiring: Wiring, seed: int, when_closed: list[Callable[[], None]]) -> None:
@@ -66,20 +72,11 @@ class DigestRecorder:
         self._classes = {name for position, name in enumerate(wiring.determinism) if wiring.specs[position] is not None}
         self._buffers = [bytearray() for _ in range(shards)]
         self._chains = [_NOTHING] * shards
-        self._buffer_of = [self._buffers[shard] for shard in wiring.shards]
+        self._tails = [_start(_NOTHING) for _ in range(shards)]
+        self._hashed = [0] * shards
+        self.buffer_of = [self._buffers[shard] for shard in wiring.shards]
         self._when_closed = when_closed
-        self._encode = self.hasher.encoder.encode
-
-    def record_one(self, tick: int, position: int, inbox: list[Envelope]) -> None:
-        """Record a tick in which one actor has mail. Same bytes as `record`.
-
-        Raises:
-            TypeError, OverflowError: A payload has no canonical form. `find_unencodable` tells whose.
-        """
-        buffer = self._buffer_of[position]
-        buffer += self._encode((tick, [position, inbox]))
-        if len(buffer) >= FOLD_BYTES:
-            self._when_closed.append(self.settle)
+        self.encode = self.hasher.encoder.encode
 
     def record(self, tick: int, order: Sequence[int], mail: Mail) -> None:
         """Record what is delivered in a tick.
@@ -90,55 +87,75 @@ class DigestRecorder:
             mail: Their inboxes.
 
         Raises:
-            TypeError, OverflowError: A payload has no canonical form. `find_unencodable` tells whose.
+            TypeError, OverflowError, UnicodeEncodeError: A payload has no canonical form; nothing was recorded.
+                `find_unencodable` tells whose it is.
         """
-        shard_of, encode = self._shard_of, self._encode
+        encode, shard_of = self.encode, self._shard_of
         groups: dict[int, list[Any]] = {}
         for position in order:
             shard = shard_of[position]
-            if shard in groups:
-                groups[shard] += position, mail[position]
+            group = groups.get(shard)
+            if group is None:
+                groups[shard] = [tick, position, mail[position]]
             else:
-                groups[shard] = [position, mail[position]]
-        records = {shard: encode((tick, group)) for shard, group in groups.items()}
-        is_full = False
-        for shard, record in records.items():
-            buffer = self._buffers[shard]
-            buffer += record
-            is_full = is_full or len(buffer) >= FOLD_BYTES
-        if is_full:
-            self._when_closed.append(self.settle)
+                group.append(position)
+                group.append(mail[position])
+        done = 0
+        try:
+            for shard, group in groups.items():
+                buffer = self._buffers[shard]
+                buffer += encode(group)
+                done += 1
+                if len(buffer) >= FOLD_BYTES:
+                    self._when_closed.append(self.settle)
+        except NOT_CANONICAL:
+            self._take_back(dict(list(groups.items())[:done]))
+            raise
 
     def settle(self) -> None:
         """Fold the buffers that are full. Called when a tick is closed: until then it may be discarded."""
         for shard, buffer in enumerate(self._buffers):
             if len(buffer) >= FOLD_BYTES:
-                self._chains[shard] = _fold(self._chains[shard], buffer)
+                self._chains[shard] = self._tail_digest(shard)
+                self._tails[shard] = _start(self._chains[shard])
+                self._hashed[shard] = 0
                 buffer.clear()
+
+    def _tail_digest(self, shard: int) -> bytes:
+        """Return the hash of chain and tail of a shard. Bytes hashed before are not hashed again."""
+        buffer, tail = self._buffers[shard], self._tails[shard]
+        if self._hashed[shard] < len(buffer):
+            tail.update(memoryview(buffer)[self._hashed[shard] :])
+            self._hashed[shard] = len(buffer)
+        return tail.digest()
 
     def discard(self, tick: int, order: Sequence[int], mail: Mail) -> None:
         """Take back the records of the tick that was recorded last and is not closed."""
         groups: dict[int, list[Any]] = {}
         for position in order:
-            groups.setdefault(self._shard_of[position], []).extend((position, mail[position]))
+            groups.setdefault(self._shard_of[position], [tick]).extend((position, mail[position]))
+        self._take_back(groups)
+
+    def _take_back(self, groups: Mapping[int, list[Any]]) -> None:
         for shard, group in groups.items():
-            del self._buffers[shard][-len(self._encode((tick, group))) :]
+            del self._buffers[shard][-len(self.encode(group)) :]
+            assert self._hashed[shard] <= len(self._buffers[shard]), "only closed ticks are hashed"
 
     def find_unencodable(self, order: Sequence[int], mail: Mail) -> tuple[int, Any, Exception] | None:
         """Return receiver, envelope and error of the first message without a canonical form, or None."""
         for position in order:
             for envelope in mail[position]:
                 try:
-                    self._encode(envelope)
-                except (TypeError, OverflowError) as error:
+                    self.encode(envelope)
+                except NOT_CANONICAL as error:
                     return position, envelope, error
         return None
 
     def shard_digests(self) -> tuple[bytes, ...]:
         """Return the digest of every shard up to here; 32 zero bytes for one that never had mail."""
         return tuple(
-            _fold(chain, tail) if tail or chain != _NOTHING else _NOTHING
-            for chain, tail in zip(self._chains, self._buffers, strict=True)
+            self._tail_digest(shard) if self._buffers[shard] or chain != _NOTHING else _NOTHING
+            for shard, chain in enumerate(self._chains)
         )
 
     def digests(self) -> dict[str, str]:
@@ -168,3 +185,5 @@ class DigestRecorder:
             state = captured.get(shard, ChainState(_NOTHING, b""))
             self._chains[shard] = state.chain
             self._buffers[shard][:] = state.tail
+            self._tails[shard] = _start(state.chain)
+            self._hashed[shard] = 0

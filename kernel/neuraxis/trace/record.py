@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, final
 
-import msgspec
 import numpy as np
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from neuraxis.codec import ArrayHasher
+from neuraxis.codec import ArrayHasher, canonical_array
 from neuraxis.files import unusable
-from neuraxis.message import message_type
+from neuraxis.message import field_names, message_type
 from neuraxis.scheduler.envelope import activation_of, causes_of, sequence_of, source_of
 
 if TYPE_CHECKING:
@@ -79,7 +78,7 @@ def _text(value: Any) -> str:
     if isinstance(value, np.ndarray):
         if value.size <= 8:
             return f"{value.dtype.name}{value.tolist()}"
-        return f"{value.dtype.name}{list(value.shape)} {ArrayHasher().digest(value)[-16:].hex()[:12]}"
+        return f"{value.dtype.name}{list(value.shape)} {ArrayHasher().digest(canonical_array(value))[-16:].hex()[:12]}"
     declared = message_type(type(value))
     if declared is not None:
         return f"{declared}({', '.join(f'{name}={_text(each)}' for name, each in fields_of(value))})"
@@ -90,9 +89,7 @@ def _text(value: Any) -> str:
 
 def fields_of(value: Any) -> list[tuple[str, Any]]:
     """Return the fields of a message with their names."""
-    if isinstance(value, msgspec.Struct):
-        return [(name, getattr(value, name)) for name in value.__struct_fields__]
-    return [(each.name, getattr(value, each.name)) for each in type(value).__attrs_attrs__]
+    return [(name, getattr(value, name)) for name in field_names(type(value))]
 
 
 @final
