@@ -258,11 +258,13 @@ class Simulation:
     @property
     def digest(self) -> str:
         """Digest of everything delivered up to here, hexadecimal."""
+        self._require_whole()
         return self._scheduler.recorder.digest()
 
     @property
     def digests(self) -> dict[str, str]:
         """The digest of each determinism class that has actors."""
+        self._require_whole()
         return self._scheduler.recorder.digests()
 
     @property
@@ -485,10 +487,16 @@ class Simulation:
             if actor is not None:
                 actor.close()
         if self._plugins is not None:
-            self._plugins.notify("simulation_closed", tick=self.tick, digests=self.digests)
+            digests = {} if self._scheduler.is_torn else self.digests
+            self._plugins.notify("simulation_closed", tick=self.tick, digests=digests)
         self._runner.close()
 
     # ------------------------------------------------------------------------------- parts
+
+    def _require_whole(self) -> None:
+        if self._scheduler.is_torn:
+            remedy = "Call recover() to go back to the end of the tick before."
+            raise SimulationUnusable(reason=str(self._scheduler.failed), remedy=remedy)
 
     def _require_usable(self) -> None:
         if self._closed:

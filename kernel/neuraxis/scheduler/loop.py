@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 
 OUTPUTS_KEPT: Final = 10_000
+INBOX: Final = "@inbox"
 
 
 class Observer(Protocol):
@@ -74,6 +75,7 @@ class Scheduler:
         outputs: The newest envelopes that reached `@output`, with their tick.
         next_external: Next message id of `@input` and of `@start`.
         failed: Why the scheduler cannot go on, or None.
+        is_torn: Whether it failed in the middle of a tick that could not be taken back.
         observer: Sees every tick; None is cheaper.
         shuffle: Permutes the order in which actors run; None runs them by path.
     """
@@ -94,6 +96,7 @@ class Scheduler:
         self.outputs: deque[tuple[int, Envelope]] = deque(maxlen=OUTPUTS_KEPT)
         self.next_external = {path: first_id(wiring.position[path]) for path in (INPUT, STARTER)}
         self.failed: str | None = None
+        self.is_torn = False
         self.observer: Observer | None = None
         self.shuffle: Callable[[int, Sequence[int]], Sequence[int]] | None = None
         self._seed = seed
@@ -119,11 +122,18 @@ class Scheduler:
         """
         if self.failed is not None:
             raise SimulationUnusable(reason=self.failed, remedy="Resume from a snapshot, or run again.")
-        if not (self.prepares or self.limits.has_lanes or self.observer or self.shuffle):
-            self._run_single_file(until)
         calendar = self.calendar
-        while (tick := calendar.next_tick()) is not None and tick <= until:
-            self._run_tick(tick)
+        is_simple = not (self.prepares or self.limits.has_lanes or self.observer or self.shuffle)
+        try:
+            while (tick := calendar.next_tick()) is not None and tick <= until:
+                self._run_tick(tick)
+                if is_simple:
+                    self._run_single_file(until)
+        except BaseException:
+            if self.failed is None:  # interrupted, or out of memory, in the middle of a tick
+                self._fail(calendar.now, f"tick {calendar.now} was interrupted")
+                self.is_torn = True
+            raise
         calendar.skip_to(until)
 
     def _run_single_file(self, until: int) -> None:
@@ -216,9 +226,9 @@ class Scheduler:
         self.delivered += sum(sizes)
 
     def _prepare(self, tick: int, mail: Mail) -> None:
-        if self.effects.open:
-            self.effects.deliver(tick, mail)
         try:
+            if self.effects.open:
+                self.effects.deliver(tick, mail)
             for prepare in self.prepares:
                 prepare(tick, mail)
             self.limits.apply(tick, mail)
@@ -232,8 +242,13 @@ class Scheduler:
             self._finish_parked(tick, mail)
         chores = list(self.when_closed)
         self.when_closed.clear()
-        for chore in chores:
-            chore()
+        try:
+            for chore in chores:
+                chore()
+        except NeuraxisError as error:  # an intent could not be journaled: the tick has not happened
+            self.recorder.discard(tick, sorted(mail), mail)
+            self._fail(tick, str(error))
+            raise
 
     # ---------------------------------------------------------------------- ways to run an actor
 
@@ -273,6 +288,8 @@ class Scheduler:
         for entry, method in type(actor).declaration.handlers.items():
             bound = getattr(actor, method)
             handlers[entry] = _without_payload(bound) if entry == START or entry.startswith(TIMER) else bound
+        if actor.declaration.inbox is not None:
+            handlers[INBOX] = getattr(actor, actor.declaration.inbox)
         trap = self._traps.get(position)
         if trap is not None:
             handlers.update({entry: _trapped(trap, handler) for entry, handler in handlers.items()})
@@ -284,18 +301,12 @@ class Scheduler:
 
     def _run_inbox(self, position: int, handlers: Handlers, tick: int, inbox: list[Envelope]) -> None:
         """Run an actor that takes its inbox at once: its timers and outcomes first, then all messages."""
-        context, actor = self.contexts[position], self.actors[position]
-        assert actor is not None, "real positions have actors"
-        own = [envelope for envelope in inbox if envelope[2][0] == "@"]
-        if own:
-            self._run_async(position, handlers, tick, own)
-        messages = [envelope for envelope in inbox if envelope[2][0] != "@"] if own else inbox
+        todo = [envelope for envelope in inbox if envelope[2][0] == "@"]
+        messages = [envelope for envelope in inbox if envelope[2][0] != "@"] if todo else inbox
         if messages:
-            if position in self._traps:
-                self._traps[position](tick)
-            context._cause = activation_id(position, tick)
-            method = getattr(actor, actor.declaration.inbox or "")
-            method(context, Inbox(messages, self.wiring.paths))
+            whole = Inbox(messages, self.wiring.paths)
+            todo.append((tick, activation_id(position, tick), INBOX, whole, None))
+        self._run_async(position, handlers, tick, todo)
 
     def _run_async(self, position: int, handlers: Handlers, _: int, inbox: list[Envelope]) -> None:
         activation = Activation(position, self.contexts[position], handlers, inbox, self.effects)
@@ -365,6 +376,8 @@ class Scheduler:
     def _fail(self, tick: int, reason: str) -> None:
         self.failed = reason
         self.calendar.now = tick - 1
+        while self.outputs and self.outputs[-1][0] >= tick:
+            self.outputs.pop()
 
     def _blame_sender(self, tick: int, mail: Mail) -> PayloadRejected:
         found = self.recorder.find_unencodable(sorted(mail), mail)

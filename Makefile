@@ -1,0 +1,60 @@
+# Everything needs Python 3.11 or newer and pip; each target sets up what it needs in .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: help run test check lint types contracts cover prove bench schema clean
+
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+run: $(VENV)/.run ## watch a spiking network learn handwritten digits
+	$(BIN)/neuraxis run scenarios/digits.toml
+
+test: $(VENV)/.dev ## run the tests, about 8 minutes on two cores
+	$(PYTEST) -n 2 --dist worksteal -m "not prove"
+
+check: lint types contracts ## lint, types and import contracts
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+contracts: $(VENV)/.dev
+	$(BIN)/lint-imports --no-cache
+
+cover: $(VENV)/.dev ## line coverage of the kernel; fails below 95 %
+	rm -f .coverage .coverage.*
+	COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml $(BIN)/python -m coverage run -m pytest -p no:cacheprovider -m "not prove and not slow" tests/kernel tests/scenario tests/cli
+	$(BIN)/python -m coverage combine -q
+	$(BIN)/python -m coverage report --skip-covered --fail-under=95
+
+prove: $(VENV)/.dev ## the long evidence: 20 hash seeds, 50 kills of each scenario, whole sweeps
+	$(PYTEST) -n 2 --dist worksteal -m "prove" --timeout 3600 -o addopts="-v"
+
+bench: $(VENV)/.dev ## measure, beside other libraries on the same work; prints a table
+	$(BIN)/python -m bench
+
+schema: $(VENV)/.dev ## write the JSON Schema of scenario files
+	$(BIN)/neuraxis schema > docs/scenario.schema.json
+
+clean: ## delete environment, caches and runs
+	rm -rf $(VENV) runs .pytest_cache .mypy_cache .ruff_cache .hypothesis htmlcov .coverage .coverage.*
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit("Neuraxis needs Python 3.11 or newer; this is %d.%d. Try: make PYTHON=python3.11" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip -c constraints.txt
+
+$(VENV)/.run: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[all]"
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@touch $@ $(VENV)/.run
