@@ -340,9 +340,14 @@ def _checked_port(cls: type[Actor], name: str, port: Any) -> Any:
 
 def _check_parameter(cls: type[Actor], name: str, declared: Parameter) -> None:
     subject = f"{cls.__name__}.{name}"
+    if declared.is_seam:
+        if declared.semantic:
+            reason = "what computes must not decide results, so it stays out of the digest"
+            raise DeclarationInvalid(subject=subject, reason=reason, remedy="Declare it with semantic=False.")
+        return
     if declared.element not in KINDS and declared.kind is not Resource:
         reason = f"a parameter cannot be a {getattr(declared.kind, '__name__', declared.kind)}"
-        remedy = "Use bool, int, float, str, tuple[…, ...] of these, or Resource."
+        remedy = "Use bool, int, float, str, tuple[…, ...] of these, Resource, or the protocol of a seam."
         raise DeclarationInvalid(subject=subject, reason=reason, remedy=remedy)
     if declared.unit == TICKS and declared.element is not int:
         raise DeclarationInvalid(subject=subject, reason="counts ticks but is no int", remedy="Declare it as int.")

@@ -10,7 +10,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from neuraxis.blueprint import Blueprint
-from neuraxis.errors import JournalDamaged, UsageInvalid
+from neuraxis.errors import DuplicateName, JournalDamaged, PluginUnusable, Problem, UsageInvalid
+from neuraxis.faults import Faults
 from neuraxis.files import make_folder, unusable
 from neuraxis.journal.log import FileSink
 from neuraxis.journal.read import read_journal
@@ -21,7 +22,7 @@ from neuraxis.plugins.manager import Plugins
 from neuraxis.runner import Settings
 from neuraxis.scenario.model import Scenario
 from neuraxis.scenario.read import read_scenario
-from neuraxis.scenario.resolve import Resolved, resolve
+from neuraxis.scenario.resolve import Resolved, refused, resolve
 from neuraxis.simulation import Simulation
 from neuraxis.snapshot.migrate import migrate_snapshot
 from neuraxis.snapshot.shelf import Shelf
@@ -76,14 +77,20 @@ def prepare(scenario: Scenario, *, backend: str | None = None, plugin_folder: Pa
         backend: Replaces the scenario's.
         plugin_folder: Where its Python files are, if not beside it.
     """
-    plugins = Plugins(scenario.plugins, beside=plugin_folder or scenario.folder)
+    try:
+        plugins = Plugins(scenario.plugins, beside=plugin_folder or scenario.folder)
+    except (PluginUnusable, DuplicateName) as error:
+        raise refused(scenario, [_plugin_problem(scenario, error)]) from error
     resolved = resolve(scenario, plugins, backend=backend)
+    faults = Faults(resolved.faults)
     blueprint = Blueprint(
         graph=resolved.graph,
         seed=scenario.seed,
         inputs=resolved.inputs,
         clock=resolved.clock,
         extra_messages=plugins.messages,
+        script=faults if resolved.faults else None,
+        arm=faults.arm if resolved.faults else None,
     )
     settings = Settings(
         scenario=scenario.canonical(),
@@ -93,6 +100,15 @@ def prepare(scenario: Scenario, *, backend: str | None = None, plugin_folder: Pa
         extra={"backend": resolved.backend, "folder": str(scenario.folder)},
     )
     return Opened(scenario, resolved, plugins, blueprint, settings)
+
+
+def _plugin_problem(scenario: Scenario, error: PluginUnusable | DuplicateName) -> Problem:
+    """Return the mistake in a scenario that a plugin's refusal means."""
+    if isinstance(error, DuplicateName):
+        return Problem(where="", key="scenario.plugins", got="in conflict", expected=error.message())
+    names = list(scenario.plugins)
+    key = f"scenario.plugins[{names.index(error.plugin)}]" if error.plugin in names else "scenario.plugins"
+    return Problem(where="", key=key, got=f"{error.plugin!r}: {error.reason}", expected=error.remedy)
 
 
 # ------------------------------------------------------------------------------- run folders
@@ -162,7 +178,7 @@ def reopen(folder: Path, *, backend: str | None = None) -> tuple[Opened, Wiring,
         backend=backend or header.settings["backend"],
         plugin_folder=path.parent / PLUGIN_FOLDER,
     )
-    return opened, opened.blueprint.wire(), path
+    return opened, opened.resolved.wiring, path
 
 
 def _with_kept_files(scenario: Scenario) -> Scenario:

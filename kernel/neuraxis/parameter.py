@@ -71,6 +71,11 @@ class Parameter(Struct, frozen=True, eq=False):
         """Whether it holds any number of items."""
         return typing.get_origin(self.kind) is tuple
 
+    @property
+    def is_seam(self) -> bool:
+        """Whether it takes an object that a plugin supplies, such as a backend, by the name of that object."""
+        return getattr(self.kind, "_is_protocol", False) is True
+
     def description(self) -> str:
         """Return what to write, as a phrase: `a time such as "1 ms", at least 0`."""
         bounds = [f"at least {self.at_least:g}"] if self.at_least is not None else []
@@ -86,6 +91,8 @@ class Parameter(Struct, frozen=True, eq=False):
             return f'a {units.dimension_of(self.unit)} such as "1 {self.unit}"'
         if self.kind is Resource:
             return "the name of a resource"
+        if self.is_seam:
+            return f"the name of a {self.kind.__name__.lower()}"
         return {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}[self.element]
 
     def accept(self, value: Any, tick: Fraction | None = None) -> Any:
@@ -117,7 +124,7 @@ class Parameter(Struct, frozen=True, eq=False):
 
     def _scalar(self, value: Any) -> Any:
         kind = self.element
-        if type(value) is kind:
+        if type(value) is kind or (self.is_seam and isinstance(value, kind)):
             return value
         if kind is float and type(value) is int:
             return float(value)
@@ -158,7 +165,8 @@ def parameter(
     """Declare a parameter of an actor.
 
     Args:
-        kind: `bool`, `int`, `float`, `str`, `tuple[int, ...]` (or of another of these), or `Resource`.
+        kind: `bool`, `int`, `float`, `str`, `tuple[int, ...]` (or of another of these), `Resource`, or the
+            protocol of a seam, such as `Backend`.
         default: Value when the scenario is silent; none makes the parameter mandatory. With a unit,
             write it as text: `"20 ms"`.
         unit: Unit of the number that the actor sees, such as `"ms"`; the scenario then writes a quantity

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 
 from msgspec import Struct, field
 
-from neuraxis.blueprint import Blueprint, History, ScriptedInput, replay
+from neuraxis.blueprint import Blueprint, History, ScriptedInput, replay, replay_on
 from neuraxis.errors import InvariantBroken
 from neuraxis.journal.log import EffectRecords
 from neuraxis.journal.record import BlockDigest, InputRecord
@@ -120,6 +120,7 @@ class Runner:
         self.scheduler = self._build(self._blueprint.wire())
         self.scheduler.effects.recall(set(history.intents), history.outcomes(), only=False)
         replay(self.scheduler, history, snapshot, until=end)
+        replay_on(self.scheduler, history, until=end, with_last_inputs=True)  # they were accepted, so they stay
         self.scheduler.observer = self.trace
 
     # -------------------------------------------------------------------------------- running

@@ -105,6 +105,7 @@ class Simulation:
         folder: Path | str | None = None,
         plugins: Plugins | None = None,
         settings: Settings = DEFAULT_SETTINGS,
+        wiring: Wiring | None = None,
     ) -> None:
         """Open a new simulation; it stands at the end of tick 0, in which actors start.
 
@@ -114,13 +115,14 @@ class Simulation:
             folder: Where journal and snapshots go. None keeps the records in memory.
             plugins: Plugins whose observer hooks are called.
             settings: What does not decide results.
+            wiring: The graph, wired already and not in use yet; None wires it.
 
         Raises:
             ScenarioInvalid: The graph has mistakes; all of them are named.
             FileUnusable, UsageInvalid: The folder cannot be written, or holds a run already.
         """
         blueprint = graph if isinstance(graph, Blueprint) else Blueprint(graph, seed)
-        wiring = blueprint.wire()
+        wiring = wiring or blueprint.wire()
         sink: RecordSink = MemorySink()
         if folder is not None:
             from neuraxis.launch import new_sink  # only runs on disk load the journal's file code
@@ -156,7 +158,13 @@ class Simulation:
         from neuraxis.launch import open_scenario
 
         opened = open_scenario(Path(path), seed=seed, overrides=tuple(overrides), backend=backend)
-        return cls(opened.blueprint, folder=folder, plugins=opened.plugins, settings=opened.settings)
+        return cls(
+            opened.blueprint,
+            folder=folder,
+            plugins=opened.plugins,
+            settings=opened.settings,
+            wiring=opened.resolved.wiring,
+        )
 
     @classmethod
     def resumed(

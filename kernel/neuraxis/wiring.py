@@ -99,27 +99,42 @@ def wire(graph: Graph) -> Wiring:
     Raises:
         ScenarioInvalid: With every mistake in the graph.
     """
-    check = _Check(graph)
-    check.actors_stand_alone()
-    check.make_actors()
-    check.channels_join()
-    if check.problems:
-        raise ScenarioInvalid(name=graph.name, problems=tuple(check.problems))
-    return _assemble(graph, check.specs, check.actors)
+    found = examine(graph)
+    if found.problems:
+        raise ScenarioInvalid(name=graph.name, problems=tuple(found.problems))
+    return found.wiring()
+
+
+def examine(graph: Graph) -> Examination:
+    """Make the actors of a graph and check everything, without giving up at mistakes."""
+    found = Examination(graph)
+    found.actors_stand_alone()
+    found.make_actors()
+    found.channels_join()
+    return found
 
 
 # ---------------------------------------------------------------------------------- checking
 
 
 @final
-class _Check:
-    """Goes through one graph and collects every problem before anybody gives up."""
+class Examination:
+    """Goes through one graph and collects every problem before anybody gives up.
+
+    Attributes:
+        problems: The mistakes found.
+        actors: The actors that could be made, by path.
+    """
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.problems: list[Problem] = []
         self.specs: dict[str, ActorSpec] = {}
         self.actors: dict[str, Actor] = {}
+
+    def wiring(self) -> Wiring:
+        """Return the graph ready to run; there must be no problems."""
+        return _assemble(self.graph, self.specs, self.actors)
 
     def problem(self, spec: ActorSpec | ChannelSpec, key: str, got: str, expected: str) -> None:
         subject = spec.key or (spec.path if isinstance(spec, ActorSpec) else spec.name)

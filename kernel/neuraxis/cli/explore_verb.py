@@ -37,9 +37,9 @@ def explore(
     Exit code 1 if an invariant breaks or an actor fails, 3 if two runs that must agree do not.
     """
     from neuraxis.cli.terminal import progress
-    from neuraxis.explore.faults import check_plan, parse_plan
     from neuraxis.explore.search import Found, search
     from neuraxis.explore.trial import run_trial
+    from neuraxis.faults import check_plan, parse_plan
     from neuraxis.launch import open_scenario
     from neuraxis.logs import set_up
 
@@ -52,7 +52,7 @@ def explore(
 
     if plan is not None:
         faults = parse_plan(plan)
-        check_plan(faults, opened.blueprint.wire())
+        check_plan(faults, opened.resolved.wiring)
         every = max(1, last // 20)
         trial = run_trial(opened.blueprint, faults, until=last, check_every=every, invariant=invariant, key=seed)
         silent = len(set(faults) - trial.fired)
@@ -87,7 +87,7 @@ def _broken_invariant(opened: Opened, sim: Simulation) -> str | None:
 
 def _tell(found: Found, scenario: Path, until: int, seed: int, overrides: list[str], *, as_json: bool) -> int:
     from neuraxis.cli.terminal import say, table
-    from neuraxis.explore.faults import plan_text
+    from neuraxis.faults import plan_text
 
     failure = found.failure
     command = None

@@ -35,7 +35,7 @@ def graph(
     from neuraxis.cli.terminal import say, table
     from neuraxis.launch import open_scenario
 
-    wiring = open_scenario(scenario, overrides=set_ or []).blueprint.wire()
+    wiring = open_scenario(scenario, overrides=set_ or []).resolved.wiring
     nodes, edges = _grouped(wiring)
     if json:
         actors = [

@@ -44,7 +44,13 @@ def run(
     overrides = [*(set_ or []), *_as_overrides(until, trace)]
     opened = open_scenario(scenario, seed=seed, overrides=overrides, backend=backend)
     target = folder or _fresh_folder(opened.scenario.name)
-    sim = Simulation(opened.blueprint, folder=target, plugins=opened.plugins, settings=opened.settings)
+    sim = Simulation(
+        opened.blueprint,
+        folder=target,
+        plugins=opened.plugins,
+        settings=opened.settings,
+        wiring=opened.resolved.wiring,
+    )
     keep_plugin_files(opened, target)
     raise typer.Exit(complete(sim, opened, opened.resolved.until, report=report, as_json=json))
 

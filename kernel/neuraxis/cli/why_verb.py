@@ -16,7 +16,7 @@ app = typer.Typer(add_completion=False)
 def why(
     run: Annotated[Path, typer.Argument(help="The run folder.")],
     message: Annotated[str, typer.Argument(help="PATH#SEQUENCE: message SEQUENCE of an actor, from 0.")],
-    limit: Annotated[int, typer.Option(help="Lines to print.")] = 60,
+    limit: Annotated[int, typer.Option(help="Lines to print.")] = 30,
     json: JsonOption = False,
 ) -> None:
     """Walk from a message back to the inputs that caused it. Executes the run again, calling nothing outside."""

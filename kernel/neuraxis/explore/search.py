@@ -9,8 +9,8 @@ from msgspec import Struct
 
 from neuraxis.blueprint import History, execute_again
 from neuraxis.errors import ExtraMissing
-from neuraxis.explore.faults import Fault, Plan, tolerates
 from neuraxis.explore.trial import Trial, run_trial
+from neuraxis.faults import Fault, Plan, tolerates
 from neuraxis.journal.record import IntentRecord
 from neuraxis.scheduler.envelope import sequence_of, source_of
 from neuraxis.simulation import Simulation

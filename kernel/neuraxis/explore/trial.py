@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from neuraxis import codec
 from neuraxis.blueprint import Blueprint, History, execute_again
 from neuraxis.errors import ActorFailed, InvariantBroken, NeuraxisError
-from neuraxis.explore.faults import Fault, Faults, InjectedCrash, Plan
+from neuraxis.faults import Fault, Faults, InjectedCrash, Plan
 from neuraxis.runner import Settings
 from neuraxis.scheduler import state
 from neuraxis.scheduler.envelope import activation_of, causes_of, source_of
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from neuraxis.scheduler.calendar import Mail
+    from neuraxis.scheduler.effects import Intent, Outcome, Script
     from neuraxis.scheduler.loop import Scheduler
     from neuraxis.wiring import Wiring
 
@@ -105,7 +106,19 @@ def _armed(blueprint: Blueprint, faults: Faults) -> Blueprint:
             blueprint.arm(scheduler)
         faults.arm(scheduler)
 
-    return replace(blueprint, arm=arm, script=faults)
+    return replace(blueprint, arm=arm, script=_Scripts((faults, blueprint.script)))
+
+
+@final
+class _Scripts:
+    """Several scripts of outcomes as one: the first that fixes an outcome decides."""
+
+    def __init__(self, scripts: Sequence[Script | None]) -> None:
+        self._scripts = [each for each in scripts if each is not None]
+
+    def outcome(self, intent: Intent) -> Outcome | None:
+        """Return the outcome that this intent is to have, or None to carry it out."""
+        return next(filter(None, (each.outcome(intent) for each in self._scripts)), None)
 
 
 def _run_through(

@@ -111,7 +111,7 @@ def read_journal(
     records: list[Record] = []
     try:
         for kind, body in scan.frames():
-            records.append(_record(scan, path, kind, body, messages))
+            records.append(_record(scan, kind, body, messages))
             if header_only:
                 break
     except JournalDamaged as damage:
@@ -186,13 +186,13 @@ class _Scan:
         )
 
 
-def _record(scan: _Scan, path: Path, kind: Kind, body: bytes, messages: Mapping[tuple[str, int], type[Any]]) -> Record:
+def _record(scan: _Scan, kind: Kind, body: bytes, messages: Mapping[tuple[str, int], type[Any]]) -> Record:
     try:
         facts = codec.unpack(body, messages)
         if kind is Kind.INPUT:
-            facts["payload"] = _value(path, facts["payload"], messages)
+            facts["payload"] = _value(scan, facts["payload"], messages)
         elif kind is Kind.OUTCOME:
-            facts["value"] = _value(path, facts["value"], messages)
+            facts["value"] = _value(scan, facts["value"], messages)
         record: Record = RECORD_OF[kind](**facts)
     except (ValueError, TypeError, KeyError) as error:
         damaged = scan.damaged(f"the content of frame ({error})")
@@ -200,11 +200,11 @@ def _record(scan: _Scan, path: Path, kind: Kind, body: bytes, messages: Mapping[
     return record
 
 
-def _value(path: Path, stored: Mapping[str, Any], messages: Mapping[tuple[str, int], type[Any]]) -> Any:
+def _value(scan: _Scan, stored: Mapping[str, Any], messages: Mapping[tuple[str, int], type[Any]]) -> Any:
     if "blob" not in stored:
         return codec.unpack(stored["value"], messages)
-    blob = path.parent / "blobs" / stored["blob"]
+    blob = scan.path.parent / "blobs" / stored["blob"]
     body = read_bytes(blob, remedy="Restore it from a copy of the run folder.")
     if hashlib.sha256(body).hexdigest() != stored["blob"]:
-        raise JournalDamaged(path=str(blob), part="blob", offset=0, sound_frames=0, remedy=REMEDY)
+        raise JournalDamaged(path=str(blob), part="blob", offset=0, sound_frames=scan.count, remedy=REMEDY)
     return codec.unpack(body, messages)

@@ -12,7 +12,7 @@ from msgspec.structs import asdict
 
 from neuraxis import codec
 from neuraxis.errors import FileUnusable
-from neuraxis.files import unusable, write_atomically
+from neuraxis.files import make_folder, unusable, write_atomically
 from neuraxis.journal.record import KIND_OF, MAGIC, START_OF_CHAIN, InputRecord, OutcomeRecord, frame
 
 if TYPE_CHECKING:
@@ -62,8 +62,16 @@ class JournalWriter:
                 remedy="Wait until it ends, or stop it.",
             ) from None
         self._end = os.fstat(self._file).st_size
-        if self._end == 0:
+        if self._end < len(MAGIC):  # it is new, or a crash tore its first line
+            self._begin()
+
+    def _begin(self) -> None:
+        self._end = 0
+        try:
             self._write(MAGIC)
+        except FileUnusable:
+            self.close()
+            raise
 
     def go_on(self, *, end: int, chain: bytes) -> None:
         """Continue after the last sound frame; what a crash left behind it is cut off."""
@@ -87,16 +95,25 @@ class JournalWriter:
         self.chain = after
 
     def sync(self) -> None:
-        """Wait until everything is on the disk, if the journal is durable."""
+        """Wait until everything is on the disk, if the journal is durable.
+
+        Raises:
+            FileUnusable: The disk does not take it.
+        """
         if self._durable:
-            os.fdatasync(self._file)
+            try:
+                os.fdatasync(self._file)
+            except OSError as error:
+                raise unusable(self.path, error, "Check the disk, then resume the run.") from error
 
     def close(self) -> None:
         """Release the file. Closing twice is harmless."""
         if self._file >= 0:
-            self.sync()
-            os.close(self._file)
-            self._file = -1
+            try:
+                self.sync()
+            finally:
+                os.close(self._file)
+                self._file = -1
 
     def _inline_or_blob(self, value: Any) -> dict[str, Any]:
         body = codec.pack(value)
@@ -105,7 +122,7 @@ class JournalWriter:
         name = hashlib.sha256(body).hexdigest()
         target = self._blobs / name
         if not target.exists():
-            self._blobs.mkdir(exist_ok=True)
+            make_folder(self._blobs)
             write_atomically(target, [body], durable=self._durable)
         return {"blob": name}
 

@@ -64,21 +64,23 @@ class Explanation(Struct, frozen=True):
     truncated: bool
 
     def lines(self, *, limit: int = 60) -> list[str]:
-        """Return the explanation as an indented tree of at most `limit` messages."""
+        """Return the explanation as a tree of at most `limit` messages; where several causes meet, it indents."""
         lines: list[str] = []
         seen: set[str] = set()
         stack = [(self.message, 0)]
         while stack and len(lines) < limit:
             name, depth = stack.pop()
             step = self.steps.get(name)
-            text = f"{'  ' * depth}{_told(step) if step is not None else name + ' …'}"
+            arrow = "<- " if lines else ""
+            text = f"{'  ' * depth}{arrow}{_told(step) if step is not None else name + ' …'}"
             if name in seen:
                 lines.append(f"{text}  (see above)")
                 continue
             seen.add(name)
             lines.append(text)
             if step is not None:
-                stack += [(cause, depth + 1) for cause in reversed(step.causes)]
+                deeper = depth + (len(step.causes) > 1)
+                stack += [(cause, deeper) for cause in reversed(step.causes)]
         if stack or self.truncated:
             hidden = len(self.steps) - len(seen)
             lines.append(f"… and {hidden}{' or more' if self.truncated else ''} more messages")

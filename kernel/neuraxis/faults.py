@@ -106,7 +106,8 @@ def parse_fault(text: str) -> Fault:
     word = text.partition(" ")[0]
     match = _FORMS[word].fullmatch(text) if word in _FORMS else None
     if match is None:
-        forms = "; ".join(line.strip() for line in (__doc__ or "").splitlines() if line.startswith("    "))
+        lines = [line.strip() for line in (__doc__ or "").splitlines() if line.startswith("    ")]
+        forms = "; ".join(re.split(r"\s{2,}", line)[0] for line in lines)
         hint = suggestion(word, KINDS) if word not in _FORMS else ""
         raise UsageInvalid(what=f"{text!r} is no fault. {hint}".rstrip(), remedy=f"The forms are: {forms}")
     facts = match.groupdict()
