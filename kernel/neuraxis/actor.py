@@ -122,6 +122,7 @@ def on(port: Input) -> Callable[[F], F]:
 def on_inbox(handler: F) -> F:
     """React to all messages of a tick at once: `handler(self, context, inbox)`.
 
+    It runs after the timers and outcomes of the tick, and once for them also where there is no message.
     The cause of what it sends is the activation, not a single message.
     """
     return _marks(_Reaction("inbox"))(handler)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from neuraxis.errors import FileUnusable
@@ -34,7 +35,8 @@ def write_atomically(path: Path, parts: Iterable[bytes | memoryview], *, durable
         durable: Whether to wait for the disk, for power loss.
 
     Raises:
-        FileUnusable: The disk is full or the folder cannot be written; nothing is left behind.
+        FileUnusable: The disk is full or the folder cannot be written; nothing is left behind, then or
+            when making the content fails.
     """
     draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
     try:
@@ -46,9 +48,12 @@ def write_atomically(path: Path, parts: Iterable[bytes | memoryview], *, durable
             if durable:
                 os.fsync(file.fileno())
         draft.replace(path)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise unusable(path, error, "Free space, or choose a folder that you can write to.") from error
+    except BaseException as error:
+        with suppress(OSError):
+            draft.unlink()
+        if isinstance(error, OSError):
+            raise unusable(path, error, "Free space, or choose a folder that you can write to.") from error
+        raise
 
 
 def make_folder(path: Path) -> None:

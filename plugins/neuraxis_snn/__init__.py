@@ -1,0 +1,34 @@
+"""Spiking networks that give the same bits on every backend.
+
+models        models of neurons as data: parameters, state, equations
+plasticity    rules of plasticity as data
+network       populations and projections, checked
+engine        what every engine does alike; `backends/` say how the steps are computed
+encoders      from values to spikes
+spikes        spikes of many neurons over some steps
+actors        a population as an actor, and a raster plot of what it did
+testing       the suite that every backend must pass
+"""
+
+from neuraxis_snn.engine import Engine
+from neuraxis_snn.errors import EngineMisuse, NetworkInvalid
+from neuraxis_snn.models import MODELS, Model, Value
+from neuraxis_snn.network import Network
+from neuraxis_snn.plasticity import PAIR_STDP, RULES, TRIPLET_STDP, Rule
+from neuraxis_snn.spikes import NO_SPIKES, Spikes
+
+__all__ = [
+    "MODELS",
+    "NO_SPIKES",
+    "PAIR_STDP",
+    "RULES",
+    "TRIPLET_STDP",
+    "Engine",
+    "EngineMisuse",
+    "Model",
+    "Network",
+    "NetworkInvalid",
+    "Rule",
+    "Spikes",
+    "Value",
+]

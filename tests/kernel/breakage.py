@@ -29,9 +29,12 @@ def disk_full_at(size: int) -> Iterator[None]:
 def read_only(folder: Path) -> Iterator[None]:
     """Make a folder one that can be read but not written, also for tests that run as root."""
     is_root = os.geteuid() == 0
-    opened = [(each, each.stat().st_mode & 0o777) for each in (folder, *folder.parents)]
-    for each, mode in opened:
-        os.chmod(each, mode & ~0o222 if each == folder else mode | 0o055 if mode & 0o055 != 0o055 else mode)
+    changed = [(folder, folder.stat().st_mode, 0o555)]
+    if is_root:  # whom permissions do not stop: be somebody else, who can reach the folder
+        parents = [(each, each.stat().st_mode) for each in folder.parents]
+        changed += [(each, mode, mode | 0o011) for each, mode in parents if not mode & 0o001]
+    for each, _, mode in changed:
+        each.chmod(mode)
     if is_root:
         os.seteuid(NOBODY)
     try:
@@ -39,8 +42,8 @@ def read_only(folder: Path) -> Iterator[None]:
     finally:
         if is_root:
             os.seteuid(0)
-        for each, mode in opened:
-            os.chmod(each, mode)
+        for each, mode, _ in changed:
+            each.chmod(mode)
 
 
 def flipped(data: bytes, bit: int) -> bytes:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, final
 from msgspec import Struct, field
 
 from neuraxis import codec
-from neuraxis.errors import FileUnusable, JournalDamaged
+from neuraxis.errors import FileUnusable, JournalDamaged, UsageInvalid
 from neuraxis.files import read_bytes
 from neuraxis.journal.record import (
     CHAIN_BYTES,
@@ -104,8 +104,9 @@ def read_journal(
         header_only: Whether to stop after the header, when the message classes are not known yet.
 
     Raises:
-        FileUnusable: The file is missing, empty or no journal.
-        JournalDamaged: A frame fails its check; names the frame and its offset.
+        FileUnusable: The file is missing or empty, or a blob is.
+        JournalDamaged: A frame or blob fails its check; names it and its offset.
+        UsageInvalid: A record is sound, but of a message type that is not in `messages`.
     """
     scan = _Scan(path, _content(path))
     records: list[Record] = []
@@ -195,8 +196,12 @@ def _record(scan: _Scan, kind: Kind, body: bytes, messages: Mapping[tuple[str, i
             facts["value"] = _value(scan, facts["value"], messages)
         record: Record = RECORD_OF[kind](**facts)
     except (ValueError, TypeError, KeyError) as error:
-        damaged = scan.damaged(f"the content of frame ({error})")
-        raise damaged from error
+        # the chain proves the bytes: it is the code that does not know what they mean
+        raise UsageInvalid(
+            what=f"{scan.path}: frame {scan.count} at byte {scan.end} cannot be read: {error}",
+            remedy="Read it with the code that wrote it; a program that builds its graph names further message types "
+            "in Blueprint(…, extra_messages=…).",
+        ) from error
     return record
 
 

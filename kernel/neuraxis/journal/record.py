@@ -23,7 +23,6 @@ from msgspec import Struct, field
 MAGIC: Final = b"neuraxis journal 1\n"
 HEAD: Final = struct.Struct("<IBB")
 CHAIN_BYTES: Final = 32
-BODY_BYTES_MAX: Final = 1 << 30
 START_OF_CHAIN: Final = hashlib.blake2b(MAGIC, digest_size=CHAIN_BYTES).digest()
 
 

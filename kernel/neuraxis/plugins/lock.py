@@ -65,6 +65,6 @@ def require_same(locked: list[Entry], present: list[Entry]) -> None:
         raise PluginUnusable(
             plugin=name,
             reason=reason,
-            remedy="Install the code that made the run; or start a new run from one of its snapshots: "
-            "neuraxis run SCENARIO --from SNAPSHOT",
+            remedy="Install the code that made the run; or go on with the code that is here, from its newest snapshot: "
+            "neuraxis resume RUN --accept-changes",
         )

@@ -25,14 +25,16 @@ class Calendar:
     Attributes:
         now: The tick that runs, or ran last.
         soon: Mail due at `now + 1`, where most mail goes.
+        waiting: Messages that were due and wait at their receivers. While there are any, the next tick is run.
         is_plain: Whether there is no other mail and nothing to sort, so that opening a tick is a swap.
     """
 
-    __slots__ = ("_dues", "_later", "_unsorted", "is_plain", "now", "soon")
+    __slots__ = ("_dues", "_later", "_unsorted", "is_plain", "now", "soon", "waiting")
 
     def __init__(self) -> None:
         self.now = -1
         self.soon: Mail = {}
+        self.waiting: Mail = {}
         self._later: dict[int, Mail] = {}
         self._dues: list[int] = []
         self._unsorted: set[int] = set()
@@ -51,7 +53,7 @@ class Calendar:
 
     def next_tick(self) -> int | None:
         """Return the next tick in which anybody has mail, or None."""
-        if self.soon:
+        if self.soon or self.waiting:
             return self.now + 1
         while self._dues and self._dues[0] not in self._later:
             heappop(self._dues)
@@ -106,6 +108,24 @@ class Calendar:
                     mail[receiver] = kept
                 else:
                     del mail[receiver]
+        self._drop_empty_pages()
+
+    def cancel(self, receiver: int, message: int, prefix: str) -> bool:
+        """Remove the message with that id to an entry that begins with `prefix`. Returns whether there was one."""
+        for mail in self.pending().values():
+            inbox = mail.get(receiver, [])
+            for index, envelope in enumerate(inbox):
+                if envelope[1] == message and envelope[2].startswith(prefix):
+                    del inbox[index]
+                    if not inbox:
+                        del mail[receiver]
+                        self._drop_empty_pages()
+                    return True
+        return False
+
+    def _drop_empty_pages(self) -> None:
+        for tick in [tick for tick, mail in self._later.items() if not mail]:
+            del self._later[tick]
 
     def load(self, now: int, pending: dict[int, Mail]) -> None:
         """Replace everything by what `pending` returned at the end of tick `now`."""

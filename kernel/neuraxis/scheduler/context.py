@@ -198,16 +198,7 @@ class Context:
 
     def cancel(self, timer: MessageId) -> bool:
         """Take back a timer of this actor that is not due yet. Returns whether there was one."""
-        own = source_of(self._next)
-        for mail in self._calendar.pending().values():
-            inbox = mail.get(own, [])
-            for envelope in inbox:
-                if envelope[1] == timer and envelope[2].startswith(TIMER):
-                    inbox.remove(envelope)
-                    if not inbox:
-                        del mail[own]
-                    return True
-        return False
+        return self._calendar.cancel(source_of(self._next), timer, TIMER)
 
     def _note_to_self(self, ticks: int, prefix: str, name: str) -> MessageId:
         entry = self._entries.get((prefix, name))

@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import inspect
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, final
 
 import numpy as np
 from msgspec import Struct
 
+from neuraxis.codec import NOT_CANONICAL, encode
 from neuraxis.errors import DeclarationInvalid, UsageInvalid
-from neuraxis.message import SCALARS, Freezer, describe, message_type
+from neuraxis.message import SCALARS, Freezer, Misfit, describe, message_type
 from neuraxis.scheduler.envelope import MessageId, sequence_of, source_of
 
 if TYPE_CHECKING:
@@ -136,6 +137,7 @@ class Effects:
         self.open: dict[int, Intent] = {}
         self._recorded: dict[int, Outcome] = {}
         self._known: set[int] = set()
+        self._journaled: set[int] = set()
         self._running: dict[int, tuple[Future[Any], float]] = {}
         self._due: dict[int, list[int]] = {}
         self._run = run
@@ -195,6 +197,7 @@ class Effects:
             only: Whether an effect without recorded outcome is an error, as in a replay.
         """
         self._known = set(intents)
+        self._journaled = set(outcomes)
         self._recorded = dict(outcomes)
         self._forbidden = only
 
@@ -220,23 +223,23 @@ class Effects:
             self._recorded[intent.ticket] = scripted
             return
         if self._forbidden:
-            raise UsageInvalid(
-                what=f"the replay reached an effect of {intent.path} whose outcome the journal does not hold",
-                remedy="Replay no further than the recorded run went, or resume it instead.",
-            )
+            return  # it stays open; only a replay that goes on until it is due lacks it
         key = f"{self._run}/{intent.path}/{sequence_of(intent.ticket)}"
         self._running[intent.ticket] = (self._outside().perform(intent.effect, key), time.monotonic())
 
     def _outcome(self, intent: Intent) -> Outcome:
         ticket = intent.ticket
-        recorded = self._recorded.pop(ticket, None)
-        if recorded is not None and ticket not in self._known:
-            self._log.outcome(intent.due, recorded)  # scripted just now; a recalled one is in the journal already
-        if recorded is not None:
-            return recorded
-        future, started = self._running.pop(ticket)
-        outcome = _await_outcome(intent, future, started, patient=self._clock == "virtual")
-        self._log.outcome(intent.due, outcome)
+        outcome = self._recorded.pop(ticket, None)
+        if outcome is None and self._forbidden:
+            raise UsageInvalid(
+                what=f"the replay reached an effect of {intent.path} whose outcome the journal does not hold",
+                remedy="Replay no further than the recorded run went, or resume it instead.",
+            )
+        if outcome is None:
+            future, started = self._running.pop(ticket)
+            outcome = _await_outcome(intent, future, started, patient=self._clock == "virtual")
+        if ticket not in self._journaled:
+            self._log.outcome(intent.due, outcome)
         return outcome
 
     def _outside(self) -> World:
@@ -250,33 +253,53 @@ def _await_outcome(intent: Intent, future: Future[Any], started: float, *, patie
     if not patient and intent.deadline_s is not None:
         left = max(0.0, started + intent.deadline_s - time.monotonic())
     try:
-        value = _frozen_value(future.result(timeout=left))
+        error = future.exception(timeout=left)
     except FutureTimeout:
-        if future.done():  # the effect itself raised a TimeoutError
-            return _failed(intent, future.exception())
         future.cancel()
         return Outcome(intent.ticket, intent.effect, "missed")
-    except MemoryError:
-        raise
-    except Exception as error:  # noqa: BLE001 - whatever an effect raises is its outcome
-        return _failed(intent, error)
-    return Outcome(intent.ticket, intent.effect, "value", value)
-
-
-def _failed(intent: Intent, error: BaseException | None) -> Outcome:
+    except CancelledError as cancelled:  # the effect cancelled itself
+        error = cancelled
+    if isinstance(error, MemoryError):
+        raise error
+    if error is None:
+        value = future.result()
+        if isinstance(value, _End):
+            raise value.error
+        try:
+            return Outcome(intent.ticket, intent.effect, "value", _frozen_value(value))
+        except NOT_CANONICAL as unfit:
+            error = unfit
     return Outcome(intent.ticket, intent.effect, "error", error=f"{type(error).__name__}: {error}")
 
 
 def _frozen_value(value: Any) -> Any:
-    if isinstance(value, np.ndarray):
-        return Freezer().freeze(value)
-    if isinstance(value, tuple):
-        return tuple(_frozen_value(item) for item in value)
-    if value is None or type(value) in SCALARS or message_type(type(value)) is not None:
-        return value
-    raise TypeError(
-        f"an effect returned {describe(value)}; return None, scalars, arrays, registered messages or tuples"
-    )
+    """Return what an effect returned, frozen.
+
+    Raises:
+        TypeError, OverflowError, UnicodeEncodeError: It cannot be sent, or has no canonical form.
+    """
+    _require_sendable(value)
+    try:
+        frozen = Freezer().freeze_within(value)
+    except Misfit as misfit:
+        raise TypeError(f"an effect returned {misfit.got} in place of {misfit.expected}") from None
+    encode(frozen)
+    return frozen
+
+
+def _require_sendable(value: Any) -> None:
+    if type(value) is tuple:
+        for item in value:
+            _require_sendable(item)
+    elif not (
+        value is None
+        or isinstance(value, np.ndarray)
+        or type(value) in SCALARS
+        or message_type(type(value)) is not None
+    ):
+        raise TypeError(
+            f"an effect returned {describe(value)}; return None, scalars, arrays, registered messages or tuples"
+        )
 
 
 @final
@@ -307,9 +330,19 @@ class World:
         self._entering.__exit__(None, None, None)
 
 
-async def _perform(effect: Effect, key: str) -> Any:
-    if inspect.iscoroutinefunction(effect.perform):
-        return await effect.perform(key)
-    from anyio import to_thread
+@final
+class _End(Struct, frozen=True):
+    """What an effect raised to end the process. It is passed on as a value: raised there, it would end its thread."""
 
-    return await to_thread.run_sync(effect.perform, key, abandon_on_cancel=True)
+    error: BaseException
+
+
+async def _perform(effect: Effect, key: str) -> Any:
+    try:
+        if inspect.iscoroutinefunction(effect.perform):
+            return await effect.perform(key)
+        from anyio import to_thread
+
+        return await to_thread.run_sync(effect.perform, key, abandon_on_cancel=True)
+    except (KeyboardInterrupt, SystemExit) as error:
+        return _End(error)

@@ -76,11 +76,10 @@ class Limits:
     Attributes:
         has_lanes: Whether any channel is on the emergency lane.
         least: The smallest `messages_per_tick`: inboxes up to it need no look.
-        backlogs: What waits, by receiver. The same dict throughout.
+        backlogs: What waits, by receiver. The same dict throughout; the calendar knows it as `waiting`.
     """
 
     def __init__(self, wiring: Wiring, calendar: Calendar, dead_letters: DeadLetters) -> None:
-        self._calendar = calendar
         self._dead_letters = dead_letters
         self._paths = wiring.paths
         self._takes = {
@@ -94,11 +93,11 @@ class Limits:
                 each.overflow,
             )
             for each in wiring.channels
-            if each.capacity is not None
+            if each.capacity is not None and each.lane == "normal"
         }
         self.has_lanes = any(each.lane == "emergency" for each in wiring.channels)
         self.least = min(self._takes.values(), default=NO_LIMIT)
-        self.backlogs: dict[int, list[Envelope]] = {}
+        self.backlogs = calendar.waiting
 
     def apply(self, tick: int, mail: Mail) -> None:
         """Leave in `mail` what is delivered in this tick.
@@ -108,12 +107,8 @@ class Limits:
         """
         takes = self._takes
         if takes:
-            crowded = [
-                position
-                for position, inbox in mail.items()
-                if position in takes and (len(inbox) > takes[position] or position in self.backlogs)
-            ]
-            for position in sorted(crowded):
+            crowded = {position for position, inbox in mail.items() if len(inbox) > takes.get(position, NO_LIMIT)}
+            for position in sorted(crowded.union(self.backlogs)):
                 self._take(tick, position, mail)
         if self.has_lanes:
             for complement in [key for key in mail if key < 0]:
@@ -122,7 +117,7 @@ class Limits:
 
     def _take(self, tick: int, position: int, mail: Mail) -> None:
         waiting = self.backlogs.pop(position, [])
-        waiting += mail.pop(position)
+        waiting += mail.pop(position, [])
         waiting.sort(key=canonical_order)
         room = self._takes[position]
         taken: list[Envelope] = []
@@ -140,14 +135,13 @@ class Limits:
             mail[position] = taken
         if rest:
             self.backlogs[position] = rest
-            self._calendar.soon.setdefault(position, [])
 
     def _bounded(self, tick: int, position: int, rest: list[Envelope]) -> list[Envelope]:
         """Enforce the capacity of every channel on what waits, in inbox order."""
-        by_channel: dict[tuple[int, int, str], list[Envelope]] = {}
-        for envelope in rest:
-            by_channel.setdefault((position, source_of(envelope[1]), envelope[2]), []).append(envelope)
-        refused: set[tuple[int, int, str]] = set()
+        by_channel: dict[tuple[int, int, str], list[int]] = {}
+        for index, envelope in enumerate(rest):
+            by_channel.setdefault((position, source_of(envelope[1]), envelope[2]), []).append(index)
+        refused: set[int] = set()
         for channel, waiting in by_channel.items():
             capacity, overflow = self._channels.get(channel, (len(waiting), "error"))
             excess = len(waiting) - capacity
@@ -157,8 +151,8 @@ class Limits:
                 name = f"{self._paths[channel[1]]} -> {self._paths[position]}.{channel[2]}"
                 raise ChannelOverflow(channel=name, tick=tick, waiting=len(waiting), capacity=capacity)
             lost = waiting[:excess] if overflow == "drop_oldest" else waiting[capacity:]
-            for envelope in lost:
+            for index in lost:
                 keep = overflow == "dead_letter"
-                self._dead_letters.add(tick, position, envelope, f"overflow: {overflow}", keep=keep)
-                refused.add(canonical_order(envelope))
-        return [envelope for envelope in rest if canonical_order(envelope) not in refused] if refused else rest
+                self._dead_letters.add(tick, position, rest[index], f"overflow: {overflow}", keep=keep)
+            refused.update(lost)
+        return [envelope for index, envelope in enumerate(rest) if index not in refused] if refused else rest

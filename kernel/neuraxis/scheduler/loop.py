@@ -78,6 +78,7 @@ class Scheduler:
         is_torn: Whether it failed in the middle of a tick that could not be taken back.
         observer: Sees every tick; None is cheaper.
         shuffle: Permutes the order in which actors run; None runs them by path.
+        prepares: What is done to the mail of a tick before its limits apply: where faults strike.
     """
 
     def __init__(self, wiring: Wiring, *, seed: int, effects: Effects, operators: Operators) -> None:
@@ -107,7 +108,8 @@ class Scheduler:
             self._admit(position) if position in wiring.real() else (None, {}, self._collect)
             for position in range(len(wiring.paths))
         ]
-        self.prepares: list[Callable[[int, Mail], None]] = [g.apart for g in self.guards.values() if g.isolates]
+        self.prepares: list[Callable[[int, Mail], None]] = []
+        self._isolating = [guard for guard in self.guards.values() if guard.isolates]
 
     # ------------------------------------------------------------------------------- the loop
 
@@ -123,7 +125,7 @@ class Scheduler:
         if self.failed is not None:
             raise SimulationUnusable(reason=self.failed, remedy="Resume from a snapshot, or run again.")
         calendar = self.calendar
-        is_simple = not (self.prepares or self.limits.has_lanes or self.observer or self.shuffle)
+        is_simple = not (self.prepares or self._isolating or self.limits.has_lanes or self.observer or self.shuffle)
         try:
             while (tick := calendar.next_tick()) is not None and tick <= until:
                 self._run_tick(tick)
@@ -191,7 +193,8 @@ class Scheduler:
         """Run one tick: leave in the mail what is delivered, record it, run the actors, close."""
         mail, limits = self.calendar.open(tick), self.limits
         sizes = list(map(len, mail.values()))
-        if max(sizes) > limits.least or limits.backlogs or limits.has_lanes or self.effects.open or self.prepares:
+        looks = limits.backlogs or limits.has_lanes or self.effects.open or self.prepares or self._isolating
+        if looks or max(sizes) > limits.least:
             self._prepare(tick, mail)
             sizes = list(map(len, mail.values()))
         order: Sequence[int] = sorted(mail)
@@ -226,12 +229,15 @@ class Scheduler:
         self.delivered += sum(sizes)
 
     def _prepare(self, tick: int, mail: Mail) -> None:
+        """Leave in the mail of a tick what is delivered: outcomes in place, limits applied, isolation respected."""
         try:
             if self.effects.open:
                 self.effects.deliver(tick, mail)
             for prepare in self.prepares:
                 prepare(tick, mail)
             self.limits.apply(tick, mail)
+            for guard in self._isolating:
+                guard.apart(tick, mail)
         except NeuraxisError as error:
             self._fail(tick, str(error))
             raise
@@ -300,10 +306,10 @@ class Scheduler:
         self._bind(position, self._plan[position][1])
 
     def _run_inbox(self, position: int, handlers: Handlers, tick: int, inbox: list[Envelope]) -> None:
-        """Run an actor that takes its inbox at once: its timers and outcomes first, then all messages."""
+        """Run an actor that takes its inbox at once: its timers and outcomes first, then all messages, if any."""
         todo = [envelope for envelope in inbox if envelope[2][0] == "@"]
         messages = [envelope for envelope in inbox if envelope[2][0] != "@"] if todo else inbox
-        if messages:
+        if messages or any(envelope[2] != START for envelope in todo):
             whole = Inbox(messages, self.wiring.paths)
             todo.append((tick, activation_id(position, tick), INBOX, whole, None))
         self._run_async(position, handlers, tick, todo)
@@ -442,8 +448,8 @@ class Scheduler:
 
     def intend(self, intent: Intent) -> None:
         """Take note of an effect that is to start when the tick closes."""
-        if not self.effects.fresh:
-            self.when_closed.append(self.effects.close_tick)
+        if not self.effects.fresh:  # first of all, because where it fails the tick is discarded
+            self.when_closed.insert(0, self.effects.close_tick)
         self.effects.fresh.append(intent)
 
     def log(self, path: str, tick: int, event: str, facts: Mapping[str, Any]) -> None:

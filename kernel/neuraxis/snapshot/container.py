@@ -1,6 +1,7 @@
 """The snapshot file: parts that are each verified before anything is restored, and a manifest of them.
 
-    file      = magic  part*  manifest  SHA-256 of the manifest  signature  length of the manifest u32 LE
+    file      = magic  part*  manifest  SHA-256 of the manifest  signature  its xxh3-64 u64 LE
+                length of the manifest u32 LE
     manifest  = canonical JSON (RFC 8785): format, facts about the run, and for each part its name,
                 encoding, place, size, SHA-256, and one xxh3-64 per 64 KiB
     signature = 96 bytes: Ed25519 public key and signature of the manifest's SHA-256, or zeros
@@ -38,7 +39,7 @@ FORMAT: Final = 1
 BLOCK_BYTES: Final = 65_536
 SIGNATURE_BYTES: Final = 96
 UNSIGNED: Final = bytes(SIGNATURE_BYTES)
-_LENGTH: Final = struct.Struct("<I")
+_FOOT: Final = struct.Struct(f"<32s{SIGNATURE_BYTES}sQI")
 _SAMPLE_BYTES: Final = 16_384
 _WORTHWHILE: Final = 0.9
 
@@ -103,9 +104,9 @@ def write_snapshot(path: Path, snapshot: Snapshot, *, signer: Signer | None = No
                 }
             )
         digest = hashlib.sha256(manifest).digest()
-        yield manifest + digest
-        yield UNSIGNED if signer is None else signer.sign(digest)
-        yield _LENGTH.pack(len(manifest))
+        signature = UNSIGNED if signer is None else signer.sign(digest)
+        yield manifest
+        yield _FOOT.pack(digest, signature, xxh3_64_intdigest(signature), len(manifest))
 
     write_atomically(path, pieces(), durable=durable)
     return digest.hex()
@@ -166,20 +167,21 @@ def read_manifest(path: Path, data: bytes) -> Manifest:
     """
     if data[: len(MAGIC)] != MAGIC:
         raise SnapshotDamaged(path=str(path), part="the first line", offset=0, remedy=OTHER_SNAPSHOT)
-    foot = 32 + SIGNATURE_BYTES + _LENGTH.size
-    length = _LENGTH.unpack(data[-_LENGTH.size :])[0] if len(data) >= len(MAGIC) + foot else len(data)
-    end = len(data) - foot
+    end = len(data) - _FOOT.size
+    if end < len(MAGIC):
+        raise SnapshotDamaged(path=str(path), part="manifest", offset=len(data), remedy=OTHER_SNAPSHOT)
+    digest, signature, check, length = _FOOT.unpack_from(data, end)
     start = end - length
-    if start < len(MAGIC) or hashlib.sha256(data[start:end]).digest() != data[end : end + 32]:
-        offset = max(len(MAGIC), min(start, len(data)))
-        raise SnapshotDamaged(path=str(path), part="manifest", offset=offset, remedy=OTHER_SNAPSHOT)
+    if start < len(MAGIC) or hashlib.sha256(data[start:end]).digest() != digest:
+        raise SnapshotDamaged(path=str(path), part="manifest", offset=max(len(MAGIC), start), remedy=OTHER_SNAPSHOT)
+    if xxh3_64_intdigest(signature) != check:
+        raise SnapshotDamaged(path=str(path), part="signature", offset=end + 32, remedy=OTHER_SNAPSHOT)
     content = json.loads(data[start:end])
     if content["format"] > FORMAT:
         raise UsageInvalid(
             what=f"{path} has snapshot format {content['format']}, this version reads up to {FORMAT}",
             remedy="Install a newer neuraxis.",
         )
-    digest, signature = data[end : end + 32], data[end + 32 : -_LENGTH.size]
     return Manifest(content["facts"], content["parts"], digest, signature, start)
 
 

@@ -8,6 +8,7 @@ from typing import Any, final
 import numpy as np
 from msgspec import Struct
 
+from neuraxis import codec
 from neuraxis.errors import UsageInvalid
 from neuraxis.snapshot.container import Snapshot
 
@@ -76,7 +77,7 @@ def migrate_snapshot(
                     what=f"no migration takes {path} ({kind}) from version {version} to {version + 1}",
                     remedy="Install the plugin that registers it, or register one with register_migrations.",
                 )
-            state = step.migrate(dict(state))
+            state = step.migrate(_copied(state))
             version += 1
         if version != entry["version"]:
             changes += [Change(path, "version", str(entry["version"]), str(version))]
@@ -96,10 +97,17 @@ def _differences(path: str, before: State, after: State) -> list[Change]:
 _ABSENT = object()
 
 
+def _copied(value: Any) -> Any:
+    """Return a tree whose lists and dicts may be changed without changing `value`."""
+    if type(value) is dict:
+        return {key: _copied(each) for key, each in value.items()}
+    return [_copied(each) for each in value] if type(value) is list else value
+
+
 def _same(a: Any, b: Any) -> bool:
-    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
-        return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
-    return type(a) is type(b) and bool(a == b)
+    if a is b or a is _ABSENT or b is _ABSENT:
+        return a is b
+    return codec.pack(a) == codec.pack(b)
 
 
 def _short(value: Any) -> str:

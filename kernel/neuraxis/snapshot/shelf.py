@@ -67,8 +67,10 @@ class Shelf:
         return path, write_snapshot(path, snapshot, signer=signer, durable=durable)
 
     def files(self) -> list[Path]:
-        """Return all snapshot files, newest first."""
-        return sorted(self.folder.glob(f"*{SUFFIX}"), reverse=True) if self.folder.is_dir() else []
+        """Return all snapshot files, newest first; of one tick, those with a label before the one without."""
+        present = self.folder.glob(f"*{SUFFIX}") if self.folder.is_dir() else ()
+        ours = [path for path in present if path.stem.partition("-")[0].isdecimal()]
+        return sorted(ours, key=lambda path: (tick_of(path), path.stem), reverse=True)
 
     def entries(self) -> list[Entry]:
         """Verify every snapshot, newest first."""

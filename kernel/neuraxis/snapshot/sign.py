@@ -42,7 +42,7 @@ class Signer:
             return None
         if text.startswith("@"):
             try:
-                with open(text[1:], encoding="ascii") as file:
+                with open(text[1:], encoding="ascii", errors="replace") as file:
                     text = file.read().strip()
             except OSError as error:
                 raise UsageInvalid(

@@ -6,8 +6,9 @@ tells where exactly.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, Final, final
 
 import numpy as np
 from msgspec import Struct
@@ -15,13 +16,17 @@ from msgspec import Struct
 from neuraxis import codec
 from neuraxis.message import message_type
 from neuraxis.scheduler.envelope import causes_of
-from neuraxis.trace.record import fields_of, message_name, short
+from neuraxis.trace.record import cut, fields_of, message_name, short
 
 if TYPE_CHECKING:
     from neuraxis.blueprint import Execute
     from neuraxis.journal.record import BlockDigest
     from neuraxis.scheduler.calendar import Mail
     from neuraxis.scheduler.envelope import Envelope
+
+_WHOLE: Final = sys.maxsize
+_LEAD: Final = 40
+"""Characters shown before those that differ."""
 
 
 @final
@@ -68,22 +73,24 @@ class Window:
 
 
 def differing_stretch(a: list[BlockDigest], b: list[BlockDigest], end: int) -> tuple[int, int] | None:
-    """Return the first and last tick between which two runs begin to differ, by their block digests.
+    """Return the first and last tick between which the deliveries of two runs begin to differ.
+
+    The chains of the shards tell it; the digests would not, for seed and scenario are in them from the start.
 
     Args:
-        a, b: Blocks of the two runs.
+        a, b: Block digests of the two runs.
         end: Last tick that both runs reached.
 
     Returns:
         None if all common blocks agree and reach `end`.
     """
     others = {block.tick: block for block in b}
-    sound = 0
+    sound = -1
     for block in a:
         other = others.get(block.tick)
         if other is None or block.tick > end:
             continue
-        if other.digests != block.digests:
+        if other.shards != block.shards:
             return sound + 1, block.tick
         sound = block.tick
     return (sound + 1, end) if sound < end else None
@@ -144,7 +151,7 @@ def _payload_difference(where: str, a: Any, b: Any) -> tuple[str, str, str]:
         unequal = np.flatnonzero(a.reshape(-1).view(np.uint8) != b.reshape(-1).view(np.uint8))
         first = int(unequal[0]) // a.itemsize
         place = ", ".join(str(int(each)) for each in np.unravel_index(first, a.shape)) if a.ndim else ""
-        return f"{where}[{place}]", repr(a.reshape(-1)[first].item()), repr(b.reshape(-1)[first].item())
+        return f"{where}[{place}]", *_told(a.reshape(-1)[first], b.reshape(-1)[first])
     if type(a) is type(b) and message_type(type(a)) is not None:
         for (name, left), (_, right) in zip(fields_of(a), fields_of(b), strict=True):
             if codec.encode(left) != codec.encode(right):
@@ -153,4 +160,15 @@ def _payload_difference(where: str, a: Any, b: Any) -> tuple[str, str, str]:
         for index, (left, right) in enumerate(zip(a, b, strict=True)):
             if codec.encode(left) != codec.encode(right):
                 return _payload_difference(f"{where}[{index}]", left, right)
-    return where, short(a), short(b)
+    return where, *_told(a, b)
+
+
+def _told(a: Any, b: Any) -> tuple[str, str]:
+    """Return two unequal values as short texts that differ too."""
+    left, right = (short(each.item() if isinstance(each, np.generic) else each, width=_WHOLE) for each in (a, b))
+    if left == right:  # such as two NaNs
+        left, right = codec.encode(a).hex(), codec.encode(b).hex()
+    first = next((at for at, (x, y) in enumerate(zip(left, right, strict=False)) if x != y), min(len(left), len(right)))
+    begin = max(0, first - _LEAD)
+    dots = "…" if begin else ""
+    return dots + cut(left[begin:]), dots + cut(right[begin:])

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from neuraxis.errors import FileUnusable
     from neuraxis.scheduler.calendar import Mail
     from neuraxis.scheduler.envelope import Envelope
     from neuraxis.wiring import Wiring
@@ -70,7 +71,11 @@ def message_name(paths: tuple[str, ...], message: int) -> str:
 
 def short(value: Any, *, width: int = 100) -> str:
     """Return a payload as a short text; arrays by type, shape and hash."""
-    text = _text(value)
+    return cut(_text(value), width=width)
+
+
+def cut(text: str, *, width: int = 100) -> str:
+    """Return a text of at most `width` characters, with dots if something was left out."""
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
@@ -121,8 +126,18 @@ class TraceFile:
                     line = asdict(delivery(self._wiring, tick, receiver, envelope))
                     self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
         except OSError as error:
-            raise unusable(self._path, error, 'Free space, or run with --trace "digest".') from error
+            raise self._unusable(error) from error
 
     def close(self) -> None:
-        """Write what is buffered and close the file."""
-        self._file.close()
+        """Write what is buffered and close the file.
+
+        Raises:
+            FileUnusable: The disk is full.
+        """
+        try:
+            self._file.close()
+        except OSError as error:
+            raise self._unusable(error) from error
+
+    def _unusable(self, error: OSError) -> FileUnusable:
+        return unusable(self._path, error, 'Free space, or run with --trace "digest".')

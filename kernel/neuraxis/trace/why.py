@@ -15,7 +15,7 @@ import numpy as np
 from msgspec import Struct
 
 from neuraxis.errors import UsageInvalid, suggestion
-from neuraxis.scheduler.envelope import activation_of, causes_of, first_id, source_of
+from neuraxis.scheduler.envelope import SEQUENCE_MASK, activation_of, causes_of, first_id, source_of
 from neuraxis.trace.record import Delivery, delivery, message_name
 from neuraxis.wiring import INPUT, STARTER
 
@@ -28,6 +28,8 @@ _NO_CAUSE: Final = -(2**63)
 
 MESSAGES_MAX: Final = 10_000
 """Messages that an explanation holds at most."""
+
+NAMING: Final = 'A message is named path#sequence, counting from 0; trace = "full" lists all of them.'
 
 
 @final
@@ -81,9 +83,9 @@ class Explanation(Struct, frozen=True):
             if step is not None:
                 deeper = depth + (len(step.causes) > 1)
                 stack += [(cause, deeper) for cause in reversed(step.causes)]
-        if stack or self.truncated:
-            hidden = len(self.steps) - len(seen)
-            lines.append(f"… and {hidden}{' or more' if self.truncated else ''} more messages")
+        hidden = len(self.steps.keys() - seen)
+        if hidden or self.truncated:
+            lines.append(f"… and {f'at least {hidden + 1}' if self.truncated else hidden} more messages")
         lines.append(f"begins with: {', '.join(self.roots[:10])}{' …' if len(self.roots) > 10 else ''}")
         return lines
 
@@ -92,8 +94,6 @@ class Explanation(Struct, frozen=True):
 
 
 def _told(step: Step) -> str:
-    if not step.deliveries:
-        return step.name
     first, *more = step.deliveries
     others = f" and {len(more)} more" if more else ""
     return f"{step.name}: {first.payload}  ->  {first.target}.{first.port}{others}, tick {first.tick}"
@@ -112,11 +112,13 @@ def explain(execute: Execute, wanted: int | str) -> Explanation:
     ledger = _Ledger()
     wiring = execute(ledger).wiring
     message = _parse(wiring, wanted) if isinstance(wanted, str) else wanted
+    if not 0 <= message < first_id(len(wiring.paths)):
+        raise UsageInvalid(what=f"there is no message {wanted!r}", remedy=NAMING)
     causes, truncated = ledger.walk(message)
     if not causes:
         raise UsageInvalid(
             what=f"no message {message_name(wiring.paths, message)} was delivered",
-            remedy='A message is named path#sequence, counting from 0; trace = "full" lists all of them.',
+            remedy=NAMING,
         )
     keeper = _Keeper(set(causes))
     execute(keeper)
@@ -144,7 +146,7 @@ def _parse(wiring: Wiring, text: str) -> int:
         raise UsageInvalid(what=f"{text!r} names no message", remedy="Write path#sequence, such as relay/03#17.")
     if path not in wiring.position:
         raise UsageInvalid(what=f"there is no actor {path!r}", remedy=suggestion(path, wiring.paths))
-    return first_id(wiring.position[path]) + int(sequence)
+    return first_id(wiring.position[path]) + min(int(sequence[:15]), SEQUENCE_MASK)  # more digits are more than any
 
 
 @final

@@ -1,0 +1,248 @@
+"""Arrays: each equation is computed for all neurons of a population at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, final
+
+import numpy as np
+
+from neuraxis_snn import expressions, noise
+from neuraxis_snn.engine import Engine
+from neuraxis_snn.network import MAGIC, network_of, synapses_by_target
+from neuraxis_snn.plasticity import TRACE_FLOOR
+from neuraxis_snn.spikes import NO_SPIKES, Spikes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from neuraxis_snn.expressions import Statement
+    from neuraxis_snn.network import Network, Population, Projection
+
+NAME: Final = "numpy"
+
+
+@final
+class NumpyBackend:
+    """Computes networks with numpy."""
+
+    name: str = NAME
+
+    def build(self, network: Any) -> NumpyEngine:
+        """Return an engine. Raises `NetworkInvalid` if `network` is none."""
+        return NumpyEngine(network_of(network, NAME))
+
+
+@final
+class NumpyEngine(Engine):
+    """Loops over steps, populations and spiking neurons; everything below is an array."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__(network)
+        self._neurons = [_neurons(each, network.kind) for each in network.populations.values()]
+        self._rules = {each.name: _Rule(each, network.kind) for each in network.projections.values() if each.rule}
+        self._sums = {key: np.zeros(network.populations[key[0]].size, network.sum_kind) for key in self.scales}
+        sparse = [each for each in network.projections.values() if each.rule and not each.is_dense]
+        self._reversed = {each.name: synapses_by_target(each, network) for each in sparse}
+
+    def _run(self, steps: int, inputs: Mapping[str, Spikes], *, learning: bool) -> dict[str, Spikes]:
+        populations = list(self.network.populations.values())
+        ends = {name: np.searchsorted(spikes.steps, np.arange(steps + 1)) for name, spikes in inputs.items()}
+        found: dict[str, list[tuple[int, np.ndarray]]] = {each.name: [] for each in populations if each.record}
+        for offset in range(steps):
+            step = self.step + offset
+            for name, spikes in inputs.items():
+                begin, end = ends[name][offset : offset + 2]
+                self._remember(name, step, spikes.neurons[begin:end])
+            if learning:
+                self._decay_traces()
+            for projection in self.network.projections.values():
+                self._deliver(projection, step, learning=learning)
+            for population, compute in zip(populations, self._neurons, strict=True):
+                if compute is not None:
+                    spiked = self._compute(population, compute, step, learning=learning)
+                    self._remember(population.name, step, spiked)
+                    if population.record and len(spiked):
+                        found[population.name].append((offset, spiked))
+            if learning:
+                for name in self._rules:
+                    self._learn_from_spikes(self.network.projections[name], step)
+        return {name: _joined(parts) for name, parts in found.items()}
+
+    # ---------------------------------------------------------------------------------- spikes
+
+    def _remember(self, population: str, step: int, spiked: np.ndarray) -> None:
+        ring, count = self.arrays[f"{population}.ring"], self.arrays[f"{population}.count"]
+        slot = step % len(count)
+        ring[slot, len(spiked) : count[slot]] = 0
+        ring[slot, : len(spiked)] = spiked
+        count[slot] = len(spiked)
+
+    def _spiked(self, population: str, step: int) -> np.ndarray:
+        ring, count = self.arrays[f"{population}.ring"], self.arrays[f"{population}.count"]
+        slot = step % len(count)
+        neurons: np.ndarray = ring[slot, : count[slot]]
+        return neurons
+
+    # --------------------------------------------------------------------------------- neurons
+
+    def _compute(self, population: Population, compute: _Neurons, step: int, *, learning: bool) -> np.ndarray:
+        name, model = population.name, population.model
+        assert model is not None, "places without a model compute nothing"
+        states = {state: self.arrays[f"{name}.{state}"] for state in model.states}
+        values = {**population.numbers, **states, "learning": np.bool_(learning), "step": np.int64(step)}
+        if population.period and step % population.period == 0:
+            compute.slowly(values)
+        hold = self.arrays.get(f"{name}.hold")
+        if hold is not None:
+            np.maximum(hold - 1, 0, out=hold)
+        values["active"] = hold == 0 if hold is not None else np.ones(population.size, np.bool_)
+        if population.draws:
+            values["draw"] = noise.draws(self.key, population.index, population.size, step)
+        for each in model.inputs:
+            sums = self._sums[name, each]
+            values[each] = sums.astype(self.network.kind) * self.network.kind(1.0 / self.scales[name, each])
+            sums[:] = 0
+        compute.update(values)
+        crossed = values["spiked"] = compute.crosses(values)
+        compute.after(values)
+        for state, array in states.items():
+            array[:] = values[state]
+        if hold is not None:
+            hold[crossed] = population.refractory
+        return np.flatnonzero(crossed).astype(np.int32)
+
+    # -------------------------------------------------------------------------------- synapses
+
+    def _deliver(self, each: Projection, step: int, *, learning: bool) -> None:
+        weights, sums = self.arrays[f"{each.name}.weights"], self._sums[each.target, each.input]
+        for bundle, delay in enumerate(each.delays):
+            for neuron in self._spiked(each.source, step - delay):
+                if each.indptr is None or each.indices is None:
+                    place: Any = neuron
+                    targets: Any = slice(None)
+                else:
+                    place = targets = slice(each.indptr[bundle, neuron], each.indptr[bundle, neuron + 1])
+                    targets = each.indices[place]
+                arriving = weights[place] if each.rule is None else self._integers(each, weights[place])
+                if each.indices is None:
+                    sums += arriving
+                else:
+                    np.add.at(sums, targets, arriving)
+                if each.rule is not None and learning:
+                    weights[place] = self._rules[each.name].on_pre(self.arrays, weights[place], neuron, targets)
+        if each.rule is not None and learning:
+            self._rules[each.name].bump_pre(self.arrays, self._spiked(each.source, step - each.delays[0]))
+
+    def _integers(self, each: Projection, weights: np.ndarray) -> np.ndarray:
+        kind = self.network.kind
+        magic, scale = kind(MAGIC[self.network.precision]), kind(self.scales[each.target, each.input])
+        integers: np.ndarray = ((weights * scale + magic) - magic).astype(self.network.sum_kind)
+        return integers
+
+    def _learn_from_spikes(self, each: Projection, step: int) -> None:
+        weights, rule = self.arrays[f"{each.name}.weights"], self._rules[each.name]
+        spiked = self._spiked(each.target, step)
+        for neuron in spiked:
+            if each.indices is None:
+                weights[:, neuron] = rule.on_post(self.arrays, weights[:, neuron], slice(None), neuron)
+            else:
+                ends, synapses, sources = self._reversed[each.name]
+                span = slice(ends[neuron], ends[neuron + 1])
+                place = synapses[span]
+                weights[place] = rule.on_post(self.arrays, weights[place], sources[span], neuron)
+        rule.bump_post(self.arrays, spiked)
+
+    def _decay_traces(self) -> None:
+        for name in self._rules:
+            each = self.network.projections[name]
+            assert each.rule is not None, "only plastic projections have traces"
+            for trace, factor in {**each.rule.pre_traces, **each.rule.post_traces}.items():
+                values = self.arrays[f"{name}.{trace}"]
+                values *= each.numbers[factor]
+                values[np.abs(values) < TRACE_FLOOR] = 0
+
+
+def _joined(parts: list[tuple[int, np.ndarray]]) -> Spikes:
+    if not parts:
+        return NO_SPIKES
+    steps = np.concatenate([np.full(len(neurons), step, np.int32) for step, neurons in parts])
+    return Spikes(steps, np.concatenate([neurons for _, neurons in parts]))
+
+
+# ------------------------------------------------------------------------------------- code
+
+
+def _array_code(statements: tuple[Statement, ...], kind: Any) -> Callable[[dict[str, Any]], None]:
+    lines = [f"{each.target} = {expressions.code(each.value, 'array')}" for each in statements]
+    compiled = compile("\n".join(lines) or "pass", "<equations>", "exec")
+    space = {"F": kind, "where": np.where, "__builtins__": {}}
+
+    def execute(values: dict[str, Any]) -> None:
+        exec(compiled, space, values)
+
+    return execute
+
+
+@final
+class _Neurons:
+    """The equations of a model, to be computed for a population."""
+
+    def __init__(self, population: Population, kind: Any) -> None:
+        program = population.program
+        assert program is not None, "places without a model have no equations"
+        self.slowly = _array_code(program.slowly, kind)
+        self.update = _array_code(program.update, kind)
+        self.after = _array_code(program.after, kind)
+        self._threshold = compile(expressions.code(program.threshold, "array"), "<threshold>", "eval")
+        self._space = {"F": kind, "where": np.where, "__builtins__": {}}
+        self._size = population.size
+
+    def crosses(self, values: dict[str, Any]) -> np.ndarray:
+        crossed = eval(self._threshold, self._space, values)  # noqa: S307 - the language has no calls but where
+        return np.broadcast_to(crossed, self._size)
+
+
+def _neurons(population: Population, kind: Any) -> _Neurons | None:
+    return _Neurons(population, kind) if population.model is not None else None
+
+
+@final
+class _Rule:
+    """A rule, to be computed for the synapses of one neuron."""
+
+    def __init__(self, projection: Projection, kind: Any) -> None:
+        assert projection.rule is not None, "only plastic projections have rules"
+        assert projection.program is not None, "a rule is parsed with its projection"
+        program, self._name, self._numbers = projection.program, projection.name, projection.numbers
+        self._pre, self._post = tuple(projection.rule.pre_traces), tuple(projection.rule.post_traces)
+        self._on_pre, self._on_post = _array_code(program.on_pre, kind), _array_code(program.on_post, kind)
+        self._bump_pre, self._bump_post = _array_code(program.bump_pre, kind), _array_code(program.bump_post, kind)
+
+    def on_pre(self, arrays: Mapping[str, np.ndarray], weights: np.ndarray, pre: Any, post: Any) -> np.ndarray:
+        return self._changed(self._on_pre, arrays, weights, pre, post)
+
+    def on_post(self, arrays: Mapping[str, np.ndarray], weights: np.ndarray, pre: Any, post: Any) -> np.ndarray:
+        return self._changed(self._on_post, arrays, weights, pre, post)
+
+    def _changed(
+        self, code: Any, arrays: Mapping[str, np.ndarray], weights: np.ndarray, pre: Any, post: Any
+    ) -> np.ndarray:
+        values = dict(self._numbers)
+        values |= {each: arrays[f"{self._name}.{each}"][pre] for each in self._pre}
+        values |= {each: arrays[f"{self._name}.{each}"][post] for each in self._post}
+        values["w"] = weights
+        code(values)
+        bounded: np.ndarray = np.minimum(np.maximum(values["w"], self._numbers["w_min"]), self._numbers["w_max"])
+        return bounded
+
+    def bump_pre(self, arrays: Mapping[str, np.ndarray], neurons: np.ndarray) -> None:
+        self._bump(self._bump_pre, self._pre, arrays, neurons)
+
+    def bump_post(self, arrays: Mapping[str, np.ndarray], neurons: np.ndarray) -> None:
+        self._bump(self._bump_post, self._post, arrays, neurons)
+
+    def _bump(self, code: Any, traces: tuple[str, ...], arrays: Mapping[str, np.ndarray], neurons: np.ndarray) -> None:
+        values = dict(self._numbers) | {each: arrays[f"{self._name}.{each}"][neurons] for each in traces}
+        code(values)
+        for each in traces:
+            arrays[f"{self._name}.{each}"][neurons] = values[each]

@@ -1,0 +1,231 @@
+"""What every engine does alike: its state, the checks of what comes in, capture and restore.
+
+A backend subclasses `Engine` and writes `_run`: how the steps of one call are computed. All state lies in
+`arrays`, by name; a call leaves nothing behind anywhere else. So calls may be cut anywhere: 40 steps give the
+same bits as 15 and then 25.
+
+    P.STATE          (size,)          states of the neurons of population P
+    P.hold           (size,) int32    steps for which a neuron is still refractory
+    P.ring, P.count  (slots, size), (slots,) int32   spikes of the last steps: slot `step % slots`
+    J.weights        as in the projection, or scaled integers where they never change
+    J.TRACE          (size,)          traces of projection J
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+import numpy as np
+
+from neuraxis.errors import suggestion
+from neuraxis_snn.errors import EngineMisuse
+from neuraxis_snn.spikes import NO_SPIKES, Spikes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from neuraxis_snn.network import Network, Population, Projection
+
+NORMAL_BITS: Final = 32
+"""Bits after the point with which weights are summed to be normalised."""
+
+
+class Engine(ABC):
+    """A network that is ready to run.
+
+    Attributes:
+        network: What is computed.
+        step: Steps computed so far.
+        key: Key of the noise, two words of 32 bits.
+        arrays: All state.
+        scales: Factor from weights to integers, by (target, input).
+    """
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self.step = 0
+        self.key = (0, 0)
+        self.scales: dict[tuple[str, str], float] = {}
+        self.arrays: dict[str, np.ndarray] = {}
+        for each in network.populations.values():
+            self._lay_out_population(each)
+        for projection in network.projections.values():
+            self._lay_out_projection(projection)
+
+    def _lay_out_population(self, population: Population) -> None:
+        name, size, model = population.name, population.size, population.model
+        slots = self.network.slots(name)
+        self.arrays[f"{name}.ring"] = np.zeros((slots, size), np.int32)
+        self.arrays[f"{name}.count"] = np.zeros(slots, np.int32)
+        if model is None:
+            return
+        for state, initial in model.states.items():
+            value = population.numbers[initial] if isinstance(initial, str) else initial
+            self.arrays[f"{name}.{state}"] = np.full(size, value, self.network.kind)
+        if population.refractory:
+            self.arrays[f"{name}.hold"] = np.zeros(size, np.int32)
+        for each in model.inputs:
+            self.scales[name, each] = self.network.scale(name, each)
+
+    def _lay_out_projection(self, projection: Projection) -> None:
+        name, kind = projection.name, self.network.kind
+        if projection.rule is None:
+            scale = self.scales[projection.target, projection.input]
+            self.arrays[f"{name}.weights"] = np.rint(projection.weights * scale).astype(self.network.sum_kind)
+            return
+        self.arrays[f"{name}.weights"] = projection.weights.astype(kind)
+        for trace in projection.rule.pre_traces:
+            self.arrays[f"{name}.{trace}"] = np.zeros(self.network.populations[projection.source].size, kind)
+        for trace in projection.rule.post_traces:
+            self.arrays[f"{name}.{trace}"] = np.zeros(self.network.populations[projection.target].size, kind)
+
+    # --------------------------------------------------------------------------------- running
+
+    def advance(
+        self, steps: int, inputs: Mapping[str, Spikes] | None = None, *, learning: bool = True
+    ) -> dict[str, Spikes]:
+        """Compute steps.
+
+        Args:
+            steps: How many.
+            inputs: Spikes from outside by the name of the place where they come in, with steps counted from
+                the first of this call.
+            learning: Whether weights, traces and learning states of neurons change.
+
+        Returns:
+            Spikes of each recorded population, with steps counted from the first of this call.
+
+        Raises:
+            EngineMisuse: Spikes lie outside the steps or the population, or are not in order.
+        """
+        given = dict(inputs or {})
+        for name in given:
+            if name not in self.network.populations or self.network.populations[name].model is not None:
+                places = [each.name for each in self.network.populations.values() if each.model is None]
+                self._misuse("inputs", f"no spikes come in at {name!r}", suggestion(name, places))
+        checked = {
+            each.name: self._checked(each, given.get(each.name, NO_SPIKES), steps)
+            for each in self.network.populations.values()
+            if each.model is None
+        }
+        found = self._run(steps, checked, learning=learning)
+        self.step += steps
+        return found
+
+    @abstractmethod
+    def _run(self, steps: int, inputs: Mapping[str, Spikes], *, learning: bool) -> dict[str, Spikes]:
+        """Compute steps from `self.step` on; `inputs` has checked spikes for every place where they come in."""
+
+    def _checked(self, place: Population, spikes: Spikes, steps: int) -> Spikes:
+        at, who = spikes.steps, spikes.neurons
+        if len(at) == 0:
+            return spikes
+        if not (0 <= at.min() <= at.max() < steps and 0 <= who.min() <= who.max() < place.size):
+            limits = f"Use steps 0 … {steps - 1} and lines 0 … {place.size - 1}."
+            self._misuse(place.name, "a spike lies outside the steps or the lines", limits)
+        order = at.astype(np.int64) * place.size + who
+        if len(order) > 1 and (np.diff(order) <= 0).any():
+            self._misuse(place.name, "spikes are not in order, or twice", "Use Spikes.of(pairs).")
+        return spikes
+
+    # ---------------------------------------------------------------------------------- access
+
+    def read(self, population: str, state: str) -> np.ndarray:
+        """Return a copy of a state: (size,).
+
+        Raises:
+            EngineMisuse: There is no such population or state.
+        """
+        return self._state(population, state).copy()
+
+    def write(self, population: str, state: str, values: np.ndarray | float) -> None:
+        """Set a state: one value for all neurons, or (size,).
+
+        Raises:
+            EngineMisuse: There is no such population or state, or the shape differs.
+        """
+        target, given = self._state(population, state), np.asarray(values)
+        if given.shape not in ((), target.shape):
+            self._misuse(f"{population}.{state}", f"values have the shape {given.shape}", f"Use {target.shape}.")
+        target[:] = given
+
+    def weights(self, projection: str) -> np.ndarray:
+        """Return a copy of the weights: (pre, post), or one a synapse in the order in which they were given.
+
+        Raises:
+            EngineMisuse: There is no such projection.
+        """
+        each = self._projection(projection)
+        stored = self.arrays[f"{projection}.weights"]
+        if each.rule is None:
+            stored = stored / self.scales[each.target, each.input]
+        if each.order is None:
+            return stored.copy()
+        values = np.empty_like(stored)
+        values[each.order] = stored
+        return values
+
+    def normalise(self, projection: str, total: float) -> None:
+        """Scale the weights onto each neuron so that they sum to `total`, bounded by `w_max`.
+
+        The sum is one of integers, so it does not depend on any order.
+
+        Raises:
+            EngineMisuse: There is no such projection, or it does not learn.
+        """
+        each = self._projection(projection)
+        if each.rule is None:
+            self._misuse(projection, "its weights never change", "Normalise a projection that has a rule.")
+        weights = self.arrays[f"{projection}.weights"]
+        fixed = np.rint(weights.astype(np.float64) * 2.0**NORMAL_BITS).astype(np.int64)
+        size = self.network.populations[each.target].size
+        if each.indices is None:
+            sums = fixed.sum(axis=0)
+        else:
+            sums = np.zeros(size, np.int64)
+            np.add.at(sums, each.indices, fixed)
+        factor = np.ones(size, np.float64)
+        np.divide(total * 2.0**NORMAL_BITS, sums, out=factor, where=sums > 0)
+        narrow = factor.astype(self.network.kind)
+        weights *= narrow if each.indices is None else narrow[each.indices]
+        np.minimum(weights, each.numbers["w_max"], out=weights)
+
+    def capture(self) -> dict[str, Any]:
+        """Return all state as a tree of plain values and arrays of its own."""
+        return {"step": self.step, "key": list(self.key), "arrays": {k: v.copy() for k, v in self._changing().items()}}
+
+    def restore(self, captured: Mapping[str, Any]) -> None:
+        """Take over a state that `capture` returned, on this or another backend.
+
+        Raises:
+            EngineMisuse: It belongs to another network.
+        """
+        arrays, mine = captured["arrays"], self._changing()
+        if {k: (v.shape, v.dtype) for k, v in arrays.items()} != {k: (v.shape, v.dtype) for k, v in mine.items()}:
+            self._misuse("restore", "the state belongs to another network", "Restore the state of the same network.")
+        self.step, self.key = int(captured["step"]), (int(captured["key"][0]), int(captured["key"][1]))
+        for name, array in mine.items():
+            array[:] = arrays[name]
+
+    def _changing(self) -> dict[str, np.ndarray]:
+        still = {f"{each.name}.weights" for each in self.network.projections.values() if each.rule is None}
+        return {name: array for name, array in self.arrays.items() if name not in still}
+
+    def _state(self, population: str, state: str) -> np.ndarray:
+        known = self.network.populations.get(population)
+        if known is None or known.model is None:
+            self._misuse(
+                "engine", f"it has no neurons {population!r}", suggestion(population, self.network.populations)
+            )
+        if state not in known.model.states:
+            self._misuse(population, f"it has no state {state!r}", suggestion(state, known.model.states))
+        return self.arrays[f"{population}.{state}"]
+
+    def _projection(self, name: str) -> Projection:
+        if name not in self.network.projections:
+            self._misuse("engine", f"it has no projection {name!r}", suggestion(name, self.network.projections))
+        return self.network.projections[name]
+
+    def _misuse(self, subject: str, reason: str, remedy: str) -> NoReturn:
+        raise EngineMisuse(subject=subject, reason=reason, remedy=remedy)

@@ -1,0 +1,31 @@
+"""Errors of the spiking engine: typed, with facts, ending with the remedy."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from neuraxis.errors import ContractError, InputError
+
+
+class NetworkInvalid(InputError):
+    """A model, rule, population or projection is described in a way that cannot work."""
+
+    code: ClassVar[str] = "SNN101"
+    subject: str
+    reason: str
+    remedy: str
+
+    def message(self) -> str:
+        return f"{self.subject}: {self.reason}. {self.remedy}"
+
+
+class EngineMisuse(ContractError):
+    """A call to an engine names something that its network does not have, or hands in what does not fit."""
+
+    code: ClassVar[str] = "SNN201"
+    subject: str
+    reason: str
+    remedy: str
+
+    def message(self) -> str:
+        return f"{self.subject}: {self.reason}. {self.remedy}"

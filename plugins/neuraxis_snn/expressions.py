@@ -1,0 +1,149 @@
+"""The small language in which models and plasticity rules are written, and its translation.
+
+A text is a list of assignments, one a line: `v = where(active, rest + (v - rest) * decay_v, v)`. It knows
+`+ - *`, comparisons, `& | ~` of conditions, `where(condition, then, otherwise)` and numbers. Every operation
+is one IEEE operation in the precision of the network, in the order written; so every backend that computes
+the same text computes the same bits. There is no division, no power and no function: constants that need them
+are made on the host.
+
+The same text becomes code for one neuron (`scalar`) or for arrays of neurons (`array`).
+"""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING, Final, Literal, final
+
+from msgspec import Struct
+
+from neuraxis.errors import suggestion
+from neuraxis_snn.errors import NetworkInvalid
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
+
+Form = Literal["scalar", "array"]
+
+_ARITHMETIC: Final = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*"}
+_CONDITIONS: Final = {ast.BitAnd: "&", ast.BitOr: "|"}
+_COMPARISONS: Final = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "=="}
+
+
+@final
+class Statement(Struct, frozen=True):
+    """One assignment: `target = value`."""
+
+    target: str
+    value: ast.expr
+
+
+def statements(text: str, *, subject: str, known: Collection[str], writable: Collection[str]) -> tuple[Statement, ...]:
+    """Parse assignments and check every name.
+
+    Args:
+        text: One assignment a line; empty lines are fine.
+        subject: What the text belongs to, for errors.
+        known: Names that may be read.
+        writable: Names that may be written; names that are neither known nor writable become local ones.
+
+    Raises:
+        NetworkInvalid: It is no such text, or a name is unknown.
+    """
+    found = []
+    names = set(known) | set(writable)
+    for node in _parsed(text, subject).body:
+        if not isinstance(node, ast.Assign) or len(node.targets) != 1 or not isinstance(node.targets[0], ast.Name):
+            raise _refusal(subject, ast.unparse(node), "is no assignment", "Write NAME = EXPRESSION.")
+        target = node.targets[0].id
+        if target in known and target not in writable:
+            raise _refusal(subject, ast.unparse(node), f"assigns to {target!r}, which is given", "Use another name.")
+        _check(node.value, subject, names)
+        names.add(target)
+        found.append(Statement(target, node.value))
+    return tuple(found)
+
+
+def condition(text: str, *, subject: str, known: Collection[str]) -> ast.expr:
+    """Parse one expression and check every name. Raises `NetworkInvalid` like `statements`."""
+    body = _parsed(text, subject).body
+    if len(body) != 1 or not isinstance(body[0], ast.Expr):
+        raise _refusal(subject, text, "is no single expression", "Write a condition such as v > threshold.")
+    _check(body[0].value, subject, set(known))
+    return body[0].value
+
+
+def code(node: ast.expr, form: Form, rename: Callable[[str], str] = str) -> str:
+    """Return an expression as Python code, fully bracketed.
+
+    Args:
+        node: The expression.
+        form: For one neuron, or for arrays.
+        rename: What each name is called in the code.
+    """
+    if isinstance(node, ast.Name):
+        return rename(node.id)
+    if isinstance(node, ast.Constant):
+        return f"F({node.value!r})"
+    if isinstance(node, ast.BinOp):
+        operator = _ARITHMETIC.get(type(node.op)) or _CONDITIONS[type(node.op)]
+        return f"({code(node.left, form, rename)} {operator} {code(node.right, form, rename)})"
+    if isinstance(node, ast.Compare):
+        operator = _COMPARISONS[type(node.ops[0])]
+        return f"({code(node.left, form, rename)} {operator} {code(node.comparators[0], form, rename)})"
+    if isinstance(node, ast.UnaryOp):
+        inner = code(node.operand, form, rename)
+        if isinstance(node.op, ast.USub):
+            return f"(-{inner})"
+        return f"(~{inner})" if form == "array" else f"(not {inner})"
+    assert isinstance(node, ast.Call), "the check let only these through"
+    test, then, otherwise = (code(each, form, rename) for each in node.args)
+    return f"where({test}, {then}, {otherwise})" if form == "array" else f"({then} if {test} else {otherwise})"
+
+
+def names_in(nodes: Collection[ast.expr]) -> set[str]:
+    """Return all names that expressions read."""
+    return {each.id for node in nodes for each in ast.walk(node) if isinstance(each, ast.Name)} - {"where"}
+
+
+def _parsed(text: str, subject: str) -> ast.Module:
+    try:
+        return ast.parse("\n".join(line.strip() for line in text.splitlines()))
+    except SyntaxError as error:
+        line = (error.text or text).strip()
+        raise _refusal(subject, line, f"cannot be read: {error.msg}", "Write NAME = EXPRESSION, one a line.") from error
+
+
+def _check(node: ast.expr, subject: str, names: set[str]) -> None:
+    if isinstance(node, ast.Name):
+        if node.id not in names:
+            raise _refusal(subject, node.id, "is unknown here", suggestion(node.id, sorted(names)))
+        return
+    if not _is_allowed(node):
+        remedy = "Use + - * , comparisons, & | ~, where(condition, then, otherwise) and numbers."
+        raise _refusal(subject, ast.unparse(node), "is more than the language knows", remedy)
+    for part in _parts(node):
+        _check(part, subject, names)
+
+
+def _is_allowed(node: ast.expr) -> bool:
+    if isinstance(node, ast.Constant):
+        return isinstance(node.value, int | float) and not isinstance(node.value, bool)
+    if isinstance(node, ast.BinOp):
+        return type(node.op) in _ARITHMETIC or type(node.op) in _CONDITIONS
+    if isinstance(node, ast.Compare):
+        return len(node.ops) == 1 and type(node.ops[0]) in _COMPARISONS
+    if isinstance(node, ast.UnaryOp):
+        return isinstance(node.op, ast.USub | ast.Invert)
+    is_where = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "where"
+    return is_where and len(node.args) == 3 and not node.keywords  # type: ignore[attr-defined]
+
+
+def _parts(node: ast.expr) -> Iterator[ast.expr]:
+    if isinstance(node, ast.Call):
+        yield from node.args
+    else:
+        yield from (each for each in ast.iter_child_nodes(node) if isinstance(each, ast.expr))
+
+
+def _refusal(subject: str, text: str, reason: str, remedy: str) -> NetworkInvalid:
+    return NetworkInvalid(subject=subject, reason=f"{text!r} {reason}", remedy=remedy)

@@ -1,0 +1,368 @@
+"""Networks: populations and projections as data, checked, with every number made ready for the backends.
+
+A `Network` says what is computed. `Backend.build` turns it into an engine, which says how. Populations are
+computed in the order in which they were added, and so are projections; sums of synaptic input do not depend on any
+order, because they are sums of integers.
+"""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final, NoReturn, final
+
+import numpy as np
+from msgspec import Struct
+
+from neuraxis.errors import InputError, suggestion
+from neuraxis_snn.errors import NetworkInvalid
+from neuraxis_snn.numbers import Precision, decimal_of, ratio, rounded
+
+if TYPE_CHECKING:
+    from neuraxis_snn.models import Model, Program
+    from neuraxis_snn.plasticity import Rule, RuleProgram
+
+SUM_BITS: Final = {"float32": 30, "float64": 52}
+"""Bits of a sum of synaptic input, by precision; int32 and int64 hold one more."""
+
+WEIGHT_BITS: Final = {"float32": 21, "float64": 50}
+"""Bits of a single weight, so that adding and subtracting 1.5 * 2**(mantissa bits) rounds it to an integer."""
+
+BOUND_PARTS: Final = 2**20
+"""Parts of the largest weight in which bounds are counted."""
+
+MAGIC: Final = {"float32": 1.5 * 2.0**23, "float64": 1.5 * 2.0**52}
+"""Adding and then subtracting it rounds a float to the nearest integer, ties to even, in plain IEEE arithmetic."""
+
+
+@final
+class Population(Struct, frozen=True):
+    """Alike neurons, or a place where spikes come in from outside.
+
+    Attributes:
+        name: Name in the network.
+        size: Number of neurons.
+        model: What they are; None for spikes from outside.
+        program: Its parsed equations, or None.
+        numbers: Parameters and constants, rounded to the precision of the network.
+        record: Whether their spikes are returned.
+        refractory: Steps for which a neuron is refractory, counted from its spike.
+        period: Steps between two runs of `slowly`; 0 if there is nothing slow.
+        index: Number of the population, for its noise.
+        draws: Whether its neurons need noise.
+    """
+
+    name: str
+    size: int
+    model: Model | None
+    program: Program | None
+    numbers: dict[str, Any]
+    record: bool
+    refractory: int
+    period: int
+    index: int
+    draws: bool
+
+
+@final
+class Projection(Struct, frozen=True, eq=False):
+    """Synapses from one population to another, with one set of delays.
+
+    Attributes:
+        name, source, target: Names in the network.
+        input: Kind of input at the target.
+        weights: (pre, post) for all-to-all synapses, else (synapses,) in the order of `indices`; float64.
+        delays: Steps, one for each bundle of synapses.
+        indptr: (bundles, pre + 1) int64: where the synapses of a neuron begin; None for all-to-all.
+        indices: (synapses,) int32: targets; None for all-to-all.
+        order: For each of these synapses, its number in the caller's order; None for all-to-all.
+        rule, program, numbers: Plasticity; None and empty if there is none.
+    """
+
+    name: str
+    source: str
+    target: str
+    input: str
+    weights: np.ndarray
+    delays: tuple[int, ...]
+    indptr: np.ndarray | None
+    indices: np.ndarray | None
+    order: np.ndarray | None
+    rule: Rule | None
+    program: RuleProgram | None
+    numbers: dict[str, Any]
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether every neuron is joined to every other, without indices."""
+        return self.indices is None
+
+
+@final
+class Network:
+    """Populations and projections.
+
+    Example:
+        >>> net = Network(dt="0.1 ms")
+        >>> net.inputs("pixels", 784)
+        >>> net.population("layer", 100, LIF_EXP, tau="10 ms")
+        >>> net.connect("pixels", "layer", "exc", weights=np.full((784, 100), 0.3))
+    """
+
+    def __init__(self, *, dt: str, precision: Precision = "float32") -> None:
+        """Start an empty network.
+
+        Args:
+            dt: Length of a step, as a time.
+            precision: Of states, weights and traces.
+
+        Raises:
+            NetworkInvalid: `dt` is no time above 0, or the precision is unknown.
+        """
+        if precision not in SUM_BITS:
+            raise NetworkInvalid(subject="precision", reason=f"it is {precision!r}", remedy="Use float32 or float64.")
+        self.precision: Precision = precision
+        self.kind: Any = np.dtype(precision).type
+        self.sum_kind: Any = np.int32 if precision == "float32" else np.int64
+        try:
+            self.dt: Decimal = decimal_of(dt, "ms")
+        except InputError as error:
+            raise NetworkInvalid(subject="dt", reason=str(error), remedy='Write a time such as "0.1 ms".') from error
+        if self.dt <= 0:
+            raise NetworkInvalid(subject="dt", reason=f"it is {dt!r}", remedy='Write a time such as "0.1 ms".')
+        self.populations: dict[str, Population] = {}
+        self.projections: dict[str, Projection] = {}
+
+    # ------------------------------------------------------------------------------- building
+
+    def inputs(self, name: str, size: int) -> None:
+        """Add a place where spikes come in from outside: `size` lines.
+
+        Raises:
+            NetworkInvalid: The name is taken, or the size is below 1.
+        """
+        self._add(Population(name, size, None, None, {}, False, 0, 0, len(self.populations), False))
+
+    def population(self, name: str, size: int, model: Model, *, record: bool = True, **parameters: Any) -> None:
+        """Add alike neurons.
+
+        Args:
+            name: Name in the network.
+            size: Number of neurons.
+            model: What they are.
+            record: Whether their spikes are returned by the engine.
+            parameters: Of the model: quantities as text, or numbers in the model's units.
+
+        Raises:
+            NetworkInvalid: The name is taken, the size is below 1, or a parameter does not fit.
+        """
+        exact = model.numbers(parameters, self.dt)
+        program = model.program(exact)
+        numbers = {each: rounded(value, self.precision) for each, value in exact.items()}
+        refractory = self.steps(exact[model.refractory], f"{name}.{model.refractory}") if model.refractory else 0
+        period = self.steps(exact[model.period], f"{name}.{model.period}") if model.period else 0
+        index = len(self.populations)
+        self._add(
+            Population(name, size, model, program, numbers, record, refractory, period, index, "draw" in program.names)
+        )
+
+    def connect(
+        self,
+        source: str,
+        target: str,
+        input: str,
+        *,
+        weights: np.ndarray | float,
+        pre: np.ndarray | None = None,
+        post: np.ndarray | None = None,
+        delay: str | int | np.ndarray = 1,
+        rule: Rule | None = None,
+        name: str = "",
+        **parameters: Any,
+    ) -> None:
+        """Add synapses.
+
+        Args:
+            source, target: Names of populations.
+            input: Kind of input at the target.
+            weights: (pre, post) for all-to-all synapses; with `pre` and `post`, one for each synapse, or one for all.
+            pre, post: (synapses,) neurons that each synapse joins; None joins all to all.
+            delay: Steps, or a time; with `pre` and `post` also an array of steps. Spikes from outside may have
+                delay 0: they act in the step in which they are given.
+            rule: Plasticity, or None.
+            name: Name in the network; default `source->target`.
+            parameters: Of the rule.
+
+        Raises:
+            NetworkInvalid: A name is unknown or taken, or shapes, delays, weights or parameters do not fit.
+        """
+        name = name or f"{source}->{target}"
+        if name in self.projections:
+            self._refuse(name, "the name is taken", "Give it another name=….")
+        sender, receiver = self._known(source, name), self._known(target, name)
+        if receiver.model is None or input not in receiver.model.inputs:
+            kinds = receiver.model.inputs if receiver.model is not None else ()
+            self._refuse(name, f"{target} takes no input {input!r}", suggestion(input, kinds))
+        exact = rule.numbers(parameters, self.dt) if rule is not None else {}
+        if rule is None and parameters:
+            self._refuse(name, f"it has no rule for {sorted(parameters)}", "Pass rule=….")
+        made = self._synapses(name, sender, receiver, weights, pre, post, delay)
+        numbers = {each: rounded(value, self.precision) for each, value in exact.items()}
+        program = rule.program(exact) if rule is not None else None
+        projection = Projection(name, source, target, input, *made, rule, program, numbers)
+        if rule is not None and len(projection.delays) > 1:
+            self._refuse(name, "plastic synapses have one delay", "Add one projection for each delay.")
+        if rule is not None:
+            low, high = float(numbers["w_min"]), float(numbers["w_max"])
+            if projection.weights.size and not (low <= projection.weights.min() <= projection.weights.max() <= high):
+                self._refuse(name, f"weights lie outside {low:g} … {high:g}", "Change w_min, w_max or the weights.")
+        self.projections[name] = projection
+
+    def steps(self, duration: str | Decimal, subject: str) -> int:
+        """Return a time as a whole number of steps.
+
+        Raises:
+            NetworkInvalid: It is no such time.
+        """
+        exact = decimal_of(duration, "ms")
+        count = ratio(exact, self.dt)
+        if count != count.to_integral_value() or count < 0:
+            reason = f"{exact} ms are {count} steps of {self.dt} ms"
+            raise NetworkInvalid(subject=subject, reason=reason, remedy="Use a multiple of the step.")
+        return int(count)
+
+    # ------------------------------------------------------------------------------- numbers
+
+    def scale(self, target: str, input: str) -> float:
+        """Return the factor by which weights become integers, a power of two.
+
+        It follows from the largest sum that can arrive in one step: every source fires at most once a step.
+        """
+        bound = largest = 0.0
+        for each in self.projections.values():
+            if (each.target, each.input) == (target, input) and each.weights.size:
+                sums, top = self._bounds(each)
+                bound, largest = bound + sums, max(largest, top)
+        if bound == 0:
+            return 1.0
+        bits = min(SUM_BITS[self.precision] - _power_above(bound), WEIGHT_BITS[self.precision] - _power_above(largest))
+        return math.ldexp(1.0, bits)
+
+    def _bounds(self, each: Projection) -> tuple[float, float]:
+        """Return the largest sum onto one neuron, and the largest weight, as absolute values."""
+        weights = np.abs(each.weights)
+        if each.rule is not None:
+            weights = np.full_like(weights, float(each.numbers["w_max"]))
+        largest = float(weights.max())
+        if largest == 0:
+            return 0.0, 0.0
+        parts = np.ceil(weights * (BOUND_PARTS / largest)).astype(np.int64)  # integers: no order of summation
+        size = self.populations[each.target].size
+        sums = np.zeros(size, np.int64) if each.indices is not None else parts.sum(axis=0)
+        if each.indices is not None:
+            np.add.at(sums, each.indices, parts)
+        return int(sums.max()) * largest / BOUND_PARTS, largest
+
+    def slots(self, source: str) -> int:
+        """Return for how many steps the spikes of a population must be kept."""
+        delays = [max(each.delays) for each in self.projections.values() if each.source == source]
+        return max(delays, default=0) + 1
+
+    # --------------------------------------------------------------------------------- parts
+
+    def _add(self, population: Population) -> None:
+        if population.name in self.populations:
+            self._refuse(population.name, "the name is taken", "Use another one.")
+        if population.size < 1:
+            self._refuse(population.name, f"its size is {population.size}", "Use at least 1.")
+        self.populations[population.name] = population
+
+    def _known(self, name: str, subject: str) -> Population:
+        if name not in self.populations:
+            self._refuse(subject, f"there is no population {name!r}", suggestion(name, self.populations))
+        return self.populations[name]
+
+    def _refuse(self, subject: str, reason: str, remedy: str) -> NoReturn:
+        raise NetworkInvalid(subject=subject, reason=reason, remedy=remedy)
+
+    def _synapses(
+        self,
+        name: str,
+        sender: Population,
+        receiver: Population,
+        weights: np.ndarray | float,
+        pre: np.ndarray | None,
+        post: np.ndarray | None,
+        delay: str | int | np.ndarray,
+    ) -> tuple[np.ndarray, tuple[int, ...], np.ndarray | None, np.ndarray | None, np.ndarray | None]:
+        given = np.asarray(weights, dtype=np.float64)
+        if not np.isfinite(given).all():
+            self._refuse(name, "a weight is not finite", "Use finite weights.")
+        if pre is None or post is None:
+            shape = (sender.size, receiver.size)
+            if given.shape not in ((), shape):
+                self._refuse(name, f"weights have the shape {given.shape}", f"Use one number, or the shape {shape}.")
+            steps = self._delays(name, sender, delay)
+            if steps.shape != ():
+                self._refuse(name, "all-to-all synapses have one delay", "Pass pre and post for many delays.")
+            return np.array(np.broadcast_to(given, shape)), (int(steps),), None, None, None
+        pre, post = np.asarray(pre), np.asarray(post)
+        if pre.shape != post.shape or pre.ndim != 1 or given.shape not in ((), pre.shape):
+            self._refuse(name, "pre, post and weights differ in length", "Give each synapse one entry in each.")
+        for which, ends, size in (("pre", pre, sender.size), ("post", post, receiver.size)):
+            if ends.size and not (0 <= ends.min() <= ends.max() < size):
+                self._refuse(name, f"{which} names neurons outside 0 … {size - 1}", "Use numbers of neurons.")
+        steps = np.broadcast_to(self._delays(name, sender, delay), pre.shape)
+        values = np.broadcast_to(given, pre.shape)
+        delays = tuple(int(each) for each in np.unique(steps)) or (1,)
+        order = np.lexsort((np.arange(len(pre)), post, pre, steps))
+        indptr = np.zeros((len(delays), sender.size + 1), np.int64)
+        begin = 0
+        for bundle, each in enumerate(delays):
+            counts = np.bincount(pre[steps == each], minlength=sender.size)
+            indptr[bundle, 1:] = np.cumsum(counts)
+            indptr[bundle] += begin
+            begin += int(counts.sum())
+        return np.array(values[order]), delays, indptr, post[order].astype(np.int32), order.astype(np.int64)
+
+    def _delays(self, name: str, sender: Population, delay: str | int | np.ndarray) -> np.ndarray:
+        steps = np.asarray(self.steps(delay, f"{name}.delay") if isinstance(delay, str) else delay)
+        least = 0 if sender.model is None else 1
+        if steps.dtype.kind not in "iu" or (steps.size and steps.min() < least):
+            reason = "a delay is no whole number of steps, or is too short"
+            self._refuse(name, reason, f"From {sender.name} use at least {least} step{'s' if least != 1 else ''}.")
+        return steps
+
+
+def _power_above(value: float) -> int:
+    """Return the least k for which 2**k >= value."""
+    mantissa, exponent = math.frexp(value)
+    return exponent - 1 if mantissa == 0.5 else exponent
+
+
+def network_of(value: Any, backend: str) -> Network:
+    """Return `value` if it is a network of this engine.
+
+    Raises:
+        NetworkInvalid: It is something else.
+    """
+    if not isinstance(value, Network):
+        raise NetworkInvalid(
+            subject=f"backend {backend}", reason=f"it got a {type(value).__name__}", remedy="Build a Network."
+        )
+    return value
+
+
+def synapses_by_target(each: Projection, network: Network) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return, for sparse synapses with one delay, an index by target.
+
+    Returns:
+        (post + 1,) where the synapses onto a neuron begin, (synapses,) their numbers, (synapses,) their sources.
+    """
+    assert each.indptr is not None, "all-to-all synapses need no index"
+    assert each.indices is not None, "all-to-all synapses need no index"
+    pointers = each.indptr[0]
+    sources = np.repeat(np.arange(len(pointers) - 1, dtype=np.int32), np.diff(pointers))
+    order = np.argsort(each.indices, kind="stable")
+    counts = np.bincount(each.indices, minlength=network.populations[each.target].size)
+    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), order.astype(np.int64), sources[order]

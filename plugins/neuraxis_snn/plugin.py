@@ -1,0 +1,42 @@
+"""The plugin `snn`: backends, and a population as an actor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from neuraxis import Actor, Manifest, __version__, hookimpl
+
+MANIFEST = Manifest(name="snn", version=__version__)
+
+
+@hookimpl
+def neuraxis_register_actors() -> Mapping[str, type[Actor]]:
+    """Offer a population and a raster plot as actors."""
+    from neuraxis_snn.actors import Neurons, Raster
+
+    return {"snn.neurons": Neurons, "snn.raster": Raster}
+
+
+@hookimpl
+def neuraxis_register_backends() -> Mapping[str, Callable[[], Any]]:
+    """Offer the built-in backends; each imports its library when it is made."""
+    return {"reference": _reference, "numpy": _numpy, "numba": _numba}
+
+
+def _reference() -> Any:
+    from neuraxis_snn.backends.reference import ReferenceBackend
+
+    return ReferenceBackend()
+
+
+def _numpy() -> Any:
+    from neuraxis_snn.backends.with_numpy import NumpyBackend
+
+    return NumpyBackend()
+
+
+def _numba() -> Any:
+    from neuraxis_snn.backends.with_numba import NumbaBackend
+
+    return NumbaBackend()
