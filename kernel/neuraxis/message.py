@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import types
 import typing
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar, final
 
 import msgspec
@@ -29,6 +30,11 @@ Array = np.ndarray
 
 SCALARS: Final = (bool, int, float, str, bytes)
 """Plain types that may be sent as they are."""
+
+
+@cache
+def _element(name: str) -> np.dtype[Any]:
+    return np.dtype(name)
 
 
 @final
@@ -54,7 +60,12 @@ class ArraySpec(Struct, frozen=True):
         fits = len(value.shape) == len(self.shape) and all(
             n is None or n == got for n, got in zip(self.shape, value.shape, strict=True)
         )
-        return None if fits and value.dtype.name == self.dtype else describe(value)
+        return None if fits and value.dtype == self.element else describe(value)
+
+    @property
+    def element(self) -> np.dtype[Any]:
+        """The element type as numpy's own."""
+        return _element(self.dtype)
 
 
 def array(dtype: str, *shape: int | str | None) -> ArraySpec:

@@ -68,9 +68,13 @@ class Quantity(Struct, frozen=True):
         """Return the amount in `unit`, rounded once to the nearest float.
 
         Raises:
-            UnitInvalid: `unit` is unknown or measures another dimension.
+            UnitInvalid: `unit` is unknown or measures another dimension, or no float is so large.
         """
-        return float(self.exactly(unit))
+        try:
+            return float(self.exactly(unit))
+        except OverflowError:
+            remedy = f"Write less than 1e308 {unit}."
+            raise UnitInvalid(text=self.text, reason="is too large for a number", remedy=remedy) from None
 
     def exactly(self, unit: str) -> Fraction:
         """Return the amount in `unit` as an exact fraction.

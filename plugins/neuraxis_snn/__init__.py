@@ -13,7 +13,7 @@ testing       the suite that every backend must pass
 from neuraxis_snn.engine import Engine
 from neuraxis_snn.errors import EngineMisuse, NetworkInvalid
 from neuraxis_snn.models import MODELS, Model, Value
-from neuraxis_snn.network import Network
+from neuraxis_snn.network import Network, steps_per_tick
 from neuraxis_snn.plasticity import PAIR_STDP, RULES, TRIPLET_STDP, Rule
 from neuraxis_snn.spikes import NO_SPIKES, Spikes
 
@@ -31,4 +31,5 @@ __all__ = [
     "Rule",
     "Spikes",
     "Value",
+    "steps_per_tick",
 ]

@@ -22,11 +22,10 @@ from neuraxis import (
     parameter,
     state,
 )
-from neuraxis.units import parse
 from neuraxis_snn.engine import Engine
 from neuraxis_snn.errors import NetworkInvalid
 from neuraxis_snn.models import MODELS
-from neuraxis_snn.network import Network
+from neuraxis_snn.network import Network, steps_per_tick
 from neuraxis_snn.plots import raster
 from neuraxis_snn.spikes import NO_SPIKES, Spikes
 
@@ -117,13 +116,10 @@ class Neurons(Actor):
     @on_inbox
     def compute(self, context: Context, inbox: Inbox) -> None:
         """Compute the steps of this tick."""
-        exact = context.tick_length / parse(f"{self.dt!r} ms").exactly("s")
-        if exact.denominator != 1:
-            reason = f"a tick is {float(exact):g} steps of {self.dt:g} ms"
-            raise NetworkInvalid(subject="dt", reason=reason, remedy="Use a whole fraction of the tick.")
+        steps = steps_per_tick(context.tick_length, self.dt)
         given = inbox.payloads("spikes_in")
         spikes = given[0] if len(given) == 1 else Spikes.of(pair for each in given for pair in each.pairs())
-        fired = self.engine.advance(exact.numerator, {"lines": spikes if given else NO_SPIKES})["neurons"]
+        fired = self.engine.advance(steps, {"lines": spikes if given else NO_SPIKES})["neurons"]
         self.spiked += len(fired)
         if len(fired):
             context.send("spikes", fired)

@@ -20,6 +20,7 @@ import numpy as np
 
 from neuraxis.errors import suggestion
 from neuraxis_snn.errors import EngineMisuse
+from neuraxis_snn.network import power_above
 from neuraxis_snn.spikes import NO_SPIKES, Spikes
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
 
     from neuraxis_snn.network import Network, Population, Projection
 
-NORMAL_BITS: Final = 32
-"""Bits after the point with which weights are summed to be normalised."""
+NORMAL_BITS: Final = {"float32": 24, "float64": 40}
+"""Bits of a weight that count when weights are summed to be normalised."""
 
 
 class Engine(ABC):
@@ -121,11 +122,11 @@ class Engine(ABC):
         at, who = spikes.steps, spikes.neurons
         if len(at) == 0:
             return spikes
-        if not (0 <= at.min() <= at.max() < steps and 0 <= who.min() <= who.max() < place.size):
+        if at[0] < 0 or at[-1] >= steps or who.min() < 0 or who.max() >= place.size:
             limits = f"Use steps 0 … {steps - 1} and lines 0 … {place.size - 1}."
             self._misuse(place.name, "a spike lies outside the steps or the lines", limits)
         order = at.astype(np.int64) * place.size + who
-        if len(order) > 1 and (np.diff(order) <= 0).any():
+        if (order[1:] <= order[:-1]).any():
             self._misuse(place.name, "spikes are not in order, or twice", "Use Spikes.of(pairs).")
         return spikes
 
@@ -177,17 +178,18 @@ class Engine(ABC):
         each = self._projection(projection)
         if each.rule is None:
             self._misuse(projection, "its weights never change", "Normalise a projection that has a rule.")
-        weights = self.arrays[f"{projection}.weights"]
-        fixed = np.rint(weights.astype(np.float64) * 2.0**NORMAL_BITS).astype(np.int64)
+        weights, kind = self.arrays[f"{projection}.weights"], self.network.kind
+        unit = 2.0 ** (NORMAL_BITS[self.network.precision] - power_above(float(each.numbers["w_max"])))
+        fixed = np.rint(weights * kind(unit)).astype(self.network.sum_kind)
         size = self.network.populations[each.target].size
         if each.indices is None:
-            sums = fixed.sum(axis=0)
+            sums = fixed.sum(axis=0, dtype=np.int64)
         else:
             sums = np.zeros(size, np.int64)
             np.add.at(sums, each.indices, fixed)
         factor = np.ones(size, np.float64)
-        np.divide(total * 2.0**NORMAL_BITS, sums, out=factor, where=sums > 0)
-        narrow = factor.astype(self.network.kind)
+        np.divide(total * unit, sums, out=factor, where=sums > 0)
+        narrow = factor.astype(kind)
         weights *= narrow if each.indices is None else narrow[each.indices]
         np.minimum(weights, each.numbers["w_max"], out=weights)
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import math
 from decimal import Decimal
+from fractions import Fraction
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NoReturn, final
 
 import numpy as np
@@ -245,7 +247,7 @@ class Network:
                 bound, largest = bound + sums, max(largest, top)
         if bound == 0:
             return 1.0
-        bits = min(SUM_BITS[self.precision] - _power_above(bound), WEIGHT_BITS[self.precision] - _power_above(largest))
+        bits = min(SUM_BITS[self.precision] - power_above(bound), WEIGHT_BITS[self.precision] - power_above(largest))
         return math.ldexp(1.0, bits)
 
     def _bounds(self, each: Projection) -> tuple[float, float]:
@@ -334,7 +336,25 @@ class Network:
         return steps
 
 
-def _power_above(value: float) -> int:
+@lru_cache(maxsize=256)
+def steps_per_tick(tick: Fraction, dt_ms: float) -> int:
+    """Return how many steps make a tick.
+
+    Args:
+        tick: Length of a tick, second.
+        dt_ms: Length of a step, ms.
+
+    Raises:
+        NetworkInvalid: It is no whole number.
+    """
+    exact = tick * 1000 / Fraction(repr(dt_ms))
+    if exact.denominator != 1 or exact < 1:
+        reason = f"a tick is {float(exact):g} steps of {dt_ms:g} ms"
+        raise NetworkInvalid(subject="dt", reason=reason, remedy="Use a whole fraction of the tick.")
+    return exact.numerator
+
+
+def power_above(value: float) -> int:
     """Return the least k for which 2**k >= value."""
     mantissa, exponent = math.frexp(value)
     return exponent - 1 if mantissa == 0.5 else exponent

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -562,6 +564,12 @@ def test_closing_cancels_what_is_under_way(world: World) -> None:
     world.wait_at("begun")
     sim.close()
     assert world.seen == ["end of forever"]
+
+
+def test_program_that_forgets_to_close_its_simulation_ends_all_the_same() -> None:
+    code = "from tests.kernel.test_effects import asked, asker; sim = asked(asker(), 'x'); print(sim.tick)"
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "10\n", "")
 
 
 # --------------------------------------------------------------------------------- offload

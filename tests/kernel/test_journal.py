@@ -13,7 +13,6 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import attrs
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -21,8 +20,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from msgspec.structs import asdict
 
-from neuraxis import Actor, Effect, Output, Simulation, message, on_outcome, on_start, on_timer, state
-from neuraxis.blueprint import Blueprint, ScriptedInput
+from neuraxis import Simulation
 from neuraxis.errors import FileUnusable, JournalDamaged, UsageInvalid
 from neuraxis.journal.log import EffectRecords, FileSink, MemorySink
 from neuraxis.journal.read import Journal, read_journal, verify_journal
@@ -49,18 +47,16 @@ from neuraxis.journal.record import (
 )
 from neuraxis.journal.write import BLOB_BYTES_MIN, JournalWriter
 from neuraxis.launch import resume_graph
-from neuraxis.plugins.manager import Plugins
-from neuraxis.runner import Settings
 from neuraxis.scheduler.effects import Intent, Outcome
 from neuraxis.scheduler.envelope import MessageId
-from tests.kernel.actors import Point, noisy
+from tests.kernel.actors import Point
 from tests.kernel.breakage import flipped, read_only
 from tests.kernel.test_codec import MESSAGES, points, same, trees
+from tests.kernel.victim import SETTINGS, drive, finish, killable, started
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from neuraxis import Context
 
 HEADER = Header(1, "run", {}, 7, "00", [{"name": "neuraxis"}], {"python": "3"}, {"clock": "virtual"})
 
@@ -544,71 +540,11 @@ def test_blob_that_cannot_be_written_leaves_the_journal_as_it_was(tmp_path: Path
 # ------------------------------------------------------------------------ a run is killed
 
 
-@message("test-double")
-@attrs.frozen
-class Double(Effect):
-    """Doubles a number, outside."""
-
-    number: int
-
-    def perform(self, key: str) -> int:
-        return 2 * self.number
-
-
-class Asker(Actor):
-    """Has a number doubled every few ticks, and passes it on."""
-
-    out = Output(int)
-    number: int = state(1)
-
-    @on_start
-    def begin(self, context: Context) -> None:
-        context.wake(2, "ask")
-
-    @on_timer("ask")
-    def ask(self, context: Context) -> None:
-        context.effect(Double(self.number), delay=4, to="doubled")
-        context.wake(9, "ask")
-
-    @on_outcome("doubled")
-    def take(self, context: Context, outcome: Outcome) -> None:
-        self.number = (outcome.value + context.tick) % 1009
-        context.send("out", self.number)
-
-
-INPUTS = [(3, 5), (3, 6), (17, 7), (31, 8)]
-UNTIL = 40
-
-
-def killable() -> Blueprint:
-    """Return a run with all that a journal holds: random numbers, inputs, scripted inputs, effects."""
-    graph = noisy(3)
-    graph.add("asker", Asker)
-    graph.connect("asker.out", "n0.heard")
-    scripted = (ScriptedInput(8, "n1", "heard", 1), ScriptedInput(25, "n2", "heard", 2))
-    return Blueprint(graph, 5, inputs=scripted, extra_messages={("test-double", 1): Double})
-
-
-def drive(sim: Simulation) -> str:
-    """Inject the inputs that the run has not had yet, finish it, and return its digest."""
-    done = sum(isinstance(record, InputRecord) and not record.scripted for record in sim.records())
-    for tick, value in INPUTS[done:]:
-        sim.advance(until=tick)
-        sim.inject("n0.heard", value)
-    sim.advance(until=UNTIL)
-    sim.finish()
-    sim.close()
-    return sim.digest
-
-
-SETTINGS = Settings(block=10, snapshot_every=15)
-
-
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A finished run, and its digest."""
     folder = tmp_path_factory.mktemp("killable") / "run"
-    digest = drive(Simulation(killable(), folder=folder, plugins=Plugins(), settings=SETTINGS))
+    digest = finish(started(folder))
     return folder, digest
 
 
@@ -642,7 +578,7 @@ def test_run_that_is_killed_after_any_record_resumes_to_the_same_digest(
             continue
         assert resumption.simulation is not None
         assert any("cut off 20 bytes" in note for note in resumption.notes) is bool(rest)
-        assert drive(resumption.simulation) == digest
+        assert finish(resumption.simulation) == digest
         again = read_journal(copy / "journal.nxj", killable().messages(killable().wire()))
         assert again.ended() is not None
         assert verify_journal(copy / "journal.nxj") == (len(again.records) + 1, 0)
@@ -652,21 +588,16 @@ def test_run_that_is_killed_again_and_again_resumes_to_the_same_digest(
     tmp_path: Path, finished: tuple[Path, str]
 ) -> None:
     folder = tmp_path / "run"
-    sim: Simulation | None = Simulation(killable(), folder=folder, plugins=Plugins(), settings=SETTINGS)
+    sim: Simulation | None = started(folder)
     for size in range(1, 9):
         assert sim is not None
-        for tick, value in INPUTS[sum(isinstance(r, InputRecord) and not r.scripted for r in sim.records()) :]:
-            if tick > 5 * size:
-                break
-            sim.advance(until=max(tick, sim.tick))
-            sim.inject("n0.heard", value)
-        sim.advance(until=max(5 * size - 1, sim.tick))
+        drive(sim, until=5 * size - 1)
         sim.close()  # without an end: as good as killed
         with (folder / "journal.nxj").open("r+b") as file:
             file.truncate(file.seek(0, os.SEEK_END) - (size % 3) * 10)
         sim = resume_graph(folder, killable(), settings=SETTINGS).simulation
     assert sim is not None
-    assert drive(sim) == finished[1]
+    assert finish(sim) == finished[1]
 
 
 # --------------------------------------------------------------------------------- model

@@ -41,7 +41,7 @@ from neuraxis.snapshot.sign import KEY_VARIABLE, Signer, verify_signature
 from tests.kernel.actors import Frame, Point, noisy
 from tests.kernel.breakage import disk_full_at, flipped, read_only
 from tests.kernel.test_codec import MESSAGES, keys, same, trees
-from tests.kernel.test_journal import INPUTS, killable
+from tests.kernel.victim import INPUTS, drive, killable
 
 UNTIL = 45
 FOOT_BYTES = 32 + SIGNATURE_BYTES + 8 + 4
@@ -522,11 +522,7 @@ def test_snapshots_are_taken_when_the_settings_say_so_and_the_newest_are_kept(tm
 @pytest.fixture(scope="module")
 def whole_run() -> Simulation:
     """A run with random numbers, inputs, scripted inputs and effects, all of it in memory."""
-    sim = Simulation(killable())
-    for tick, value in INPUTS:
-        sim.advance(until=tick)
-        sim.inject("n0.heard", value)
-    sim.advance(until=UNTIL)
+    sim = drive(Simulation(killable()), until=UNTIL)
     sim.close()
     return sim
 

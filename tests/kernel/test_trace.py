@@ -40,7 +40,7 @@ from neuraxis.trace.golden import FORMAT, HEAD_LINES_MAX, HEAD_TICKS, Golden, ch
 from neuraxis.trace.record import TraceFile, short
 from tests.kernel.actors import Collector, Fragile, Frame, Listener, Point, Relay, Speaker, noisy, ring, talk
 from tests.kernel.breakage import disk_full_at, read_only
-from tests.kernel.test_journal import killable
+from tests.kernel.victim import killable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -332,10 +332,19 @@ def test_payload_without_canonical_form_leaves_its_tick_out_of_the_digest(crowd:
     sim.inject("rash", 70)
     sim.advance(1)
     sound = sim.digest
-    with pytest.raises(PayloadRejected, match=r"rash.out carries int"):
+    with pytest.raises(PayloadRejected, match="a canonical byte form, got one without"):
         sim.advance(1)
     assert sim.digest == sound
     assert sim.recover().digest == sound
+
+
+def test_nobody_is_blamed_for_mail_that_has_a_canonical_form() -> None:
+    recorder = Simulation(talk()).again().recorder
+    good, bad = (0, 0, "heard", 1, None), (0, 1, "heard", 2**70, None)
+    assert recorder.find_unencodable([0], {0: [good]}) is None
+    found = recorder.find_unencodable([0, 1], {0: [good], 1: [good, bad]})
+    assert found is not None
+    assert found[:2] == (1, bad)
 
 
 # ------------------------------------------------------------------------------ first diff

@@ -102,10 +102,21 @@ def load_installed(name: str) -> Loaded:
             reason=f"{_distribution(point)} fails to import: {type(error).__name__}: {error}",
             remedy="Repair or reinstall it; `neuraxis plugins check` shows the traceback.",
         ) from error
-    root = Path(module.__file__ or "").resolve().parent
+    manifest = _manifest(name, module)
+    if manifest.name != name:
+        raise PluginUnusable(
+            plugin=name,
+            reason=f"{_distribution(point)} offers it, but its manifest names it {manifest.name!r}",
+            remedy="Give entry point and manifest the same name.",
+        )
     version = point.dist.version if point.dist is not None else "unknown"
-    source = Source(name, _distribution(point), version, point.module, root)
-    return Loaded(source, _manifest(name, module), module)
+    return Loaded(Source(name, _distribution(point), version, point.module, _root_of(module)), manifest, module)
+
+
+def _root_of(module: ModuleType) -> Path:
+    """Return the folder of a module's package, or the file of a module that is in none."""
+    file = Path(module.__file__ or "").resolve()
+    return file.parent if module.__spec__ is not None and module.__spec__.parent else file
 
 
 def load_file(name: str, folder: Path) -> Loaded:
@@ -123,6 +134,7 @@ def load_file(name: str, folder: Path) -> Loaded:
     try:
         spec.loader.exec_module(module)
     except Exception as error:
+        del sys.modules[module_name]
         line = _line_in(error, path)
         raise PluginUnusable(
             plugin=name,

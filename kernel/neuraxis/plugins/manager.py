@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, final
 
 import pluggy
 
+from neuraxis.actor import Actor
 from neuraxis.errors import DuplicateName, PluginUnusable, suggestion
-from neuraxis.hooks import Specification
+from neuraxis.hooks import Migration, Specification
 from neuraxis.message import message_type
 from neuraxis.plugins import discover
 from neuraxis.plugins.lock import Entry, lock
@@ -17,12 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
-    from neuraxis.actor import Actor
     from neuraxis.errors import Problem
     from neuraxis.graph import Graph
     from neuraxis.plugins.discover import Loaded
     from neuraxis.seams.backend import Backend
-    from neuraxis.snapshot.migrate import Migration
 
 
 @final
@@ -54,8 +53,8 @@ class Plugins:
         # pluggy calls the plugin that was registered last first; so results come back sorted by name
         for each in reversed(self.loaded):
             self._register(each)
-        self.actors: dict[str, type[Actor]] = self._by_name("register_actors", "kind of actor")
-        self.backends: dict[str, Callable[[], Backend]] = self._by_name("register_backends", "backend")
+        self.actors: dict[str, type[Actor]] = self._by_name("register_actors", "kind of actor", _is_kind_of(Actor))
+        self.backends: dict[str, Callable[[], Backend]] = self._by_name("register_backends", "backend", callable)
         self.messages = self._messages()
         self.migrations = self._migrations()
 
@@ -107,12 +106,17 @@ class Plugins:
                 plugin=name, reason=str(error), remedy="docs/reference/hooks.md lists the hooks and their arguments."
             ) from error
 
-    def _offers(self, hook: str) -> list[tuple[str, Any]]:
-        """Call a registering hook of each plugin on its own, so that errors and duplicates can name it."""
+    def _offers(self, hook: str, form: Callable[[Any], Any]) -> list[tuple[str, Any]]:
+        """Call a registering hook of each plugin on its own, so that errors and duplicates can name it.
+
+        Args:
+            hook: The hook, without prefix.
+            form: `dict` or `tuple`: what the hook offers is brought into it.
+        """
         offers = []
         for implementation in reversed(getattr(self._pluggy.hook, f"neuraxis_{hook}").get_hookimpls()):
             try:
-                offers.append((implementation.plugin_name, implementation.function()))
+                offers.append((implementation.plugin_name, form(implementation.function())))
             except Exception as error:
                 raise PluginUnusable(
                     plugin=implementation.plugin_name,
@@ -121,10 +125,12 @@ class Plugins:
                 ) from error
         return offers
 
-    def _by_name(self, hook: str, what: str) -> dict[str, Any]:
+    def _by_name(self, hook: str, what: str, fits: Callable[[Any], bool]) -> dict[str, Any]:
         found: dict[str, tuple[str, Any]] = {}
-        for plugin, offered in self._offers(hook):
+        for plugin, offered in self._offers(hook, dict):
             for name, value in offered.items():
+                if not fits(value):
+                    raise _misfit(plugin, f"{what} {name!r}", value)
                 if name in found and found[name][1] is not value:
                     raise DuplicateName(what=what, name=name, first=found[name][0], second=plugin)
                 found[name] = (plugin, value)
@@ -132,12 +138,11 @@ class Plugins:
 
     def _messages(self) -> dict[tuple[str, int], type[Any]]:
         found: dict[tuple[str, int], tuple[str, type[Any]]] = {}
-        for plugin, classes in self._offers("register_messages"):
+        for plugin, classes in self._offers("register_messages", tuple):
             for cls in classes:
-                declared = message_type(cls)
+                declared = message_type(cls) if isinstance(cls, type) else None
                 if declared is None:
-                    remedy = "Decorate it with @message."
-                    raise PluginUnusable(plugin=plugin, reason=f"{cls.__qualname__} is no message type", remedy=remedy)
+                    raise _misfit(plugin, "message type", cls)
                 other = found.setdefault((declared.name, declared.version), (plugin, cls))
                 if other[1] is not cls:
                     raise DuplicateName(what="message type", name=str(declared), first=other[0], second=plugin)
@@ -145,14 +150,28 @@ class Plugins:
 
     def _migrations(self) -> Mapping[tuple[str, int], Migration]:
         found: dict[tuple[str, int], tuple[str, Migration]] = {}
-        for plugin, steps in self._offers("register_migrations"):
+        for plugin, steps in self._offers("register_migrations", tuple):
             for step in steps:
+                if not isinstance(step, Migration):
+                    raise _misfit(plugin, "migration", step)
                 key = (step.kind, step.from_version)
                 other = found.setdefault(key, (plugin, step))
                 if other[1] is not step:
                     name = f"{step.kind} from version {step.from_version}"
                     raise DuplicateName(what="migration", name=name, first=other[0], second=plugin)
         return {key: step for key, (_, step) in found.items()}
+
+
+def _is_kind_of(base: type[Any]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, type) and issubclass(value, base)
+
+
+def _misfit(plugin: str, what: str, value: object) -> PluginUnusable:
+    return PluginUnusable(
+        plugin=plugin,
+        reason=f"as {what} it offers {value!r}, which is none",
+        remedy="docs/reference/hooks.md tells what each hook returns.",
+    )
 
 
 def _load_all(names: Iterable[str], beside: Path | None) -> list[Loaded]:

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import inspect
 import time
+import weakref
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
+from threading import Thread
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, final
 
 import numpy as np
@@ -304,16 +306,28 @@ def _require_sendable(value: Any) -> None:
 
 @final
 class World:
-    """A thread with an event loop for effects, and a few threads for offloaded computations."""
+    """A thread with an event loop for effects, and a few threads for offloaded computations.
+
+    They end when it is closed, when nobody refers to it any more, or with the interpreter.
+    """
 
     def __init__(self) -> None:
-        from anyio.from_thread import (
-            start_blocking_portal,
-        )  # loads asyncio; only runs with effects pay for it
+        from anyio import run  # loads asyncio; only runs with effects pay for it
+        from anyio.from_thread import BlockingPortal
 
-        self._entering = start_blocking_portal()
-        self._portal: BlockingPortal = self._entering.__enter__()
+        ready: Future[BlockingPortal] = Future()
+
+        async def serve() -> None:
+            async with BlockingPortal() as portal:
+                ready.set_result(portal)
+                await portal.sleep_until_stopped()
+
+        # a daemon, so that a program that forgets to close its simulation still ends
+        thread = Thread(target=run, args=(serve,), name="neuraxis-effects", daemon=True)
+        thread.start()
+        self._portal = ready.result()
         self._pool = ThreadPoolExecutor(max_workers=OFFLOAD_THREADS, thread_name_prefix="neuraxis-offload")
+        self._end = weakref.finalize(self, _end_world, self._portal, thread, self._pool)
 
     def perform(self, effect: Effect, key: str) -> Future[Any]:
         """Start an effect."""
@@ -325,9 +339,13 @@ class World:
 
     def close(self) -> None:
         """Cancel what is under way and end the threads."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
-        self._portal.call(self._portal.stop, True)
-        self._entering.__exit__(None, None, None)
+        self._end()
+
+
+def _end_world(portal: BlockingPortal, thread: Thread, pool: ThreadPoolExecutor) -> None:
+    pool.shutdown(wait=True, cancel_futures=True)
+    portal.call(portal.stop, True)
+    thread.join()
 
 
 @final

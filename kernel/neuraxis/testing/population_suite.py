@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -47,7 +48,7 @@ class PopulationSuite(Suite):
         together, apart = Graph("population"), Graph("members")
         together.add("p", self.population, size=self.size, **self.parameters)
         for row in range(self.size):
-            path = f"p/{row:04d}"
+            path = f"p/{row:0{len(str(self.size))}d}"  # so that paths sort as rows do
             apart.actors.append(ActorSpec(path, member.__name__, member, dict(self.parameters), row_of=("p", row)))
         for name in self.population.declaration.outputs:
             together.connect(f"p.{name}", f"@output.{name}")
@@ -69,7 +70,7 @@ class PopulationSuite(Suite):
                     sim.inject(f"p.{port}", np.array(rows))
             sim.advance(ticks=1)
             found[f"states after tick {tick}"] = self._states(sim, members)
-        found["outputs"] = _outputs(sim, members)
+            found[f"outputs of tick {tick}"] = _outputs(sim, members)
         sim.close()
         return found
 
@@ -80,13 +81,19 @@ class PopulationSuite(Suite):
         return {name: [np.asarray(state[name]).tolist() for state in states] for name in states[0]}
 
 
-def _outputs(sim: Simulation, members: list[str]) -> dict[str, list[Any]]:
-    """Return for each (tick, port) the rows that left, in the order of rows."""
-    rows: dict[str, list[Any]] = {}
-    for output in sorted(sim.outputs, key=lambda each: (each.tick, each.port, each.source, each.id)):
-        value = np.asarray(output.value).tolist()
-        rows.setdefault(f"{output.tick} {output.port}", []).extend([value] if members else value)
-    return rows
+def _outputs(sim: Simulation, members: list[str]) -> dict[str, list[list[Any]]]:
+    """Return what left in the tick that ran last: for each port its batches, each with one row a member."""
+    said: dict[str, dict[str, list[Any]]] = {}
+    for output in sim.outputs:
+        if output.tick == sim.tick:
+            value = np.asarray(output.value).tolist()
+            said.setdefault(output.port, {}).setdefault(output.source, []).append(value)
+    if not members:
+        return {port: by_source["p"] for port, by_source in said.items()}
+    return {
+        port: [list(batch) for batch in zip_longest(*(by_source.get(path, []) for path in members))]
+        for port, by_source in said.items()
+    }
 
 
 def _dtype(kind: Any) -> str:

@@ -143,7 +143,8 @@ class Source:
             self.take(f"{p}_unscale")
         for each in model.inputs:
             self.line(f"{p}_sum_{each} = np.zeros({p}_n, I)")
-        self.line(f"{p}_spiked = np.zeros({p}_n, np.uint8)")
+        self.line(f"{p}_spiked = np.zeros(({p}_n + 7) // 8 * 8, np.uint8)")
+        self.line(f"{p}_words = {p}_spiked.view(np.uint64)")
         if population.draws:
             self.line(f"{p}_draws = np.empty((4, {p}_n), np.uint32)")
             self.line(f"{p}_block = np.int64(-1)")
@@ -238,9 +239,7 @@ class Source:
         self.line(f"{p}_slot = step % {p}_slots")
         self.line(f"{p}_old = {p}_count[{p}_slot]")
         self.line(f"{p}_m = 0")
-        with self.block(f"if {p}_any:"), self.block(f"for i in range({p}_n):"), self.block(f"if {p}_spiked[i]:"):
-            self.line(f"{p}_ring[{p}_slot, {p}_m] = i")
-            self.line(f"{p}_m += 1")
+        self._gather_flags(p)
         with self.block(f"for q in range({p}_m, {p}_old):"):
             self.line(f"{p}_ring[{p}_slot, q] = 0")
         self.line(f"{p}_count[{p}_slot] = {p}_m")
@@ -255,6 +254,16 @@ class Source:
                 self.line(f"{p}_out_s[{p}_out + q] = k")
                 self.line(f"{p}_out_n[{p}_out + q] = {p}_ring[{p}_slot, q]")
             self.line(f"{p}_out += {p}_m")
+
+    def _gather_flags(self, p: str) -> None:
+        """Look at eight flags at a time: few neurons spike in a step."""
+        self.line(f"if {p}_any:")
+        self.line(f"    for word in range({p}_words.shape[0]):")
+        self.line(f"        if {p}_words[word]:")
+        self.line("            for i in range(8 * word, 8 * word + 8):")
+        self.line(f"                if {p}_spiked[i]:")
+        self.line(f"                    {p}_ring[{p}_slot, {p}_m] = i")
+        self.line(f"                    {p}_m += 1")
 
     # ------------------------------------------------------------------------------ synapses
 

@@ -1,0 +1,148 @@
+"""The eye: shows labelled pictures one after the other, as Poisson spikes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+
+from neuraxis import (
+    Actor,
+    Backend,
+    Context,
+    Input,
+    Output,
+    Resource,
+    on,
+    on_start,
+    on_timer,
+    parameter,
+    state,
+)
+from neuraxis_cognition.data import ImagesUnusable, load
+from neuraxis_cognition.messages import Phase, Response, Shown
+from neuraxis_snn import MODELS, NO_SPIKES, Network, Spikes, steps_per_tick
+from neuraxis_snn.encoders import poisson
+
+STRENGTH: Final = 2
+"""Strength of a first showing. A repeated one is stronger by one, each time: Diehl & Cook (2015)."""
+
+
+class Eye(Actor):
+    """Shows pictures: each for a while, then nothing for a while.
+
+    A pixel makes Poisson spikes at a rate in proportion to its brightness. While training, a picture to which
+    too few spikes came back is shown again, stronger; such a showing counts like any other.
+    Determinism: exact.
+    """
+
+    images: Resource = parameter(Resource, help="labelled images")
+    train: int = parameter(int, help="showings to learn from", at_least=0)
+    label: int = parameter(int, help="pictures to find out what neurons stand for; the last of the training set")
+    test: int = parameter(int, help="unseen pictures to answer", at_least=0)
+    show: int = parameter(int, "350 ms", unit="ticks", help="how long a picture is shown", at_least=1)
+    rest: int = parameter(int, "150 ms", unit="ticks", help="how long nothing is shown after it", at_least=3)
+    rate: float = parameter(float, "63.75 Hz", unit="Hz", help="rate of a white pixel", at_least=0)
+    enough: int = parameter(int, 5, help="spikes that must come back while training", at_least=0)
+    dt: float = parameter(float, "0.5 ms", unit="ms", help="step of the spikes")
+    backend: Backend = parameter(Backend, semantic=False, help="what computes the network")
+
+    response = Input(Response, "how often the neurons spiked while the picture was shown")
+    shown = Output(Shown, "a picture appears")
+    spikes = Output(Spikes, "spikes of the pixels in this tick; empty in a rest")
+    resting = Output(int, "the showing of that number is over")
+
+    number: int = state(0)
+    moment: int = state(0)
+    picture: int = state(-1)
+    strength: int = state(STRENGTH)
+    came_back: int = state(0)
+
+    def setup(self) -> None:
+        """Read the images, and make the network of pixels."""
+        self._data = load(self.images)
+        if self.label > len(self._data.train_images) or self.test > len(self._data.test_images):
+            have = f"{len(self._data.train_images)} training and {len(self._data.test_images)} test images"
+            raise ImagesUnusable(path=self.images.path, reason=f"it has {have}, fewer than are to be shown")
+        self._pixels = self._data.train_images.shape[1]
+        network = Network(dt=f"{self.dt!r} ms")
+        network.population("pixels", self._pixels, MODELS["poisson"])
+        self._engine = self.backend.build(network)
+        self._chances: dict[int, np.ndarray] = {}
+
+    @on_start
+    def begin(self, context: Context) -> None:
+        """Draw the key of the noise and begin with the first picture."""
+        word = int(context.stream("noise").raw(1)[0])
+        self._engine.key = (word & 0xFFFFFFFF, word >> 32)
+        context.wake(1, "tick")
+
+    @on_timer("tick")
+    def tick(self, context: Context) -> None:
+        """Show a picture, or rest."""
+        if self.moment == 0:
+            self._appear(context)
+        if self.moment < self.show:
+            steps = steps_per_tick(context.tick_length, self.dt)
+            context.send("spikes", self._engine.advance(steps)["pixels"])
+        else:
+            if self.moment == self.show:
+                context.send("resting", self.number)
+            context.send("spikes", NO_SPIKES)
+        self.moment += 1
+        if self.moment == self.show + self.rest:
+            self.number, self.moment = self.number + 1, 0
+        if self.number < self.train + self.label + self.test:
+            context.wake(1, "tick")
+
+    @on(response)
+    def hear(self, _: Context, response: Response) -> None:
+        """Take note of how many spikes came back."""
+        if response.number == self.number:
+            self.came_back = int(response.counts.sum())
+
+    @property
+    def phase(self) -> Phase:
+        """What the present showing is for."""
+        if self.number < self.train:
+            return "train"
+        return "label" if self.number < self.train + self.label else "test"
+
+    def _appear(self, context: Context) -> None:
+        phase, images, labels = self.phase, self._data.train_images, self._data.train_labels
+        if phase == "train":
+            if self.picture >= 0 and self.came_back < self.enough:
+                self.strength += 1
+            else:
+                self.picture, self.strength = (self.picture + 1) % len(images), STRENGTH
+        elif phase == "label":
+            self.picture = len(images) - self.label + self.number - self.train
+            self.strength = STRENGTH
+        else:
+            images, labels = self._data.test_images, self._data.test_labels
+            self.picture, self.strength = self.number - self.train - self.label, STRENGTH
+        self.came_back = 0
+        self._engine.write("pixels", "chance", self._chance()[images[self.picture]])
+        context.send("shown", Shown(self.number, self.picture, int(labels[self.picture]), phase))
+
+    def _chance(self) -> np.ndarray:
+        """Return the chance of a spike in a step for each brightness: (256,)."""
+        if self.strength not in self._chances:
+            rates = np.arange(256) / 255 * self.rate * (self.strength / STRENGTH)
+            self._chances[self.strength] = poisson(rates, f"{self.dt!r} ms")
+        return self._chances[self.strength]
+
+    def figures(self) -> Mapping[str, int]:
+        """How far it is."""
+        return {"showings": self.number}
+
+    def capture(self) -> dict[str, Any]:
+        """Return the state, with the engine's."""
+        return {**super().capture(), "engine": self._engine.capture()}
+
+    def restore(self, captured: Mapping[str, Any]) -> None:
+        """Take over a captured state."""
+        rest = dict(captured)
+        self._engine.restore(rest.pop("engine"))
+        super().restore(rest)
