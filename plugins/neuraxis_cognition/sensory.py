@@ -26,7 +26,7 @@ from neuraxis_snn import MODELS, NO_SPIKES, Network, Spikes, steps_per_tick
 from neuraxis_snn.encoders import poisson
 
 STRENGTH: Final = 2
-"""Strength of a first showing. A repeated one is stronger by one, each time: Diehl & Cook (2015)."""
+"""Strength of a first showing, at which a white pixel has its rate. A repeated one is stronger by one, each time."""
 
 
 class Eye(Actor):
@@ -45,6 +45,7 @@ class Eye(Actor):
     rest: int = parameter(int, "150 ms", unit="ticks", help="how long nothing is shown after it", at_least=3)
     rate: float = parameter(float, "63.75 Hz", unit="Hz", help="rate of a white pixel", at_least=0)
     enough: int = parameter(int, 5, help="spikes that must come back while training", at_least=0)
+    exam: int = parameter(int, 4, help="strength while nothing is learned; 2 is a first showing's", at_least=1)
     dt: float = parameter(float, "0.5 ms", unit="ms", help="step of the spikes")
     backend: Backend = parameter(Backend, semantic=False, help="what computes the network")
 
@@ -118,10 +119,10 @@ class Eye(Actor):
                 self.picture, self.strength = (self.picture + 1) % len(images), STRENGTH
         elif phase == "label":
             self.picture = len(images) - self.label + self.number - self.train
-            self.strength = STRENGTH
+            self.strength = self.exam
         else:
             images, labels = self._data.test_images, self._data.test_labels
-            self.picture, self.strength = self.number - self.train - self.label, STRENGTH
+            self.picture, self.strength = self.number - self.train - self.label, self.exam
         self.came_back = 0
         self._engine.write("pixels", "chance", self._chance()[images[self.picture]])
         context.send("shown", Shown(self.number, self.picture, int(labels[self.picture]), phase))

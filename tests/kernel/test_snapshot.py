@@ -305,6 +305,22 @@ def test_shelf_looks_no_later_than_it_may(tmp_path: Path) -> None:
     assert shelf.newest_sound({}, until=0) == (None, [])
 
 
+def test_shelf_passes_over_what_is_not_marked_and_names_what_is_another_than_the_marked_one(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path)
+    marks = {path.name: digest for path, digest in (shelf.put(snapshot(tick=tick)) for tick in (1, 5, 9, 12))}
+    shelf.put(snapshot(tick=9, other=1))
+    shelf.put(snapshot(tick=10))
+    del marks["000000000012.nxs"]
+    found, damage = shelf.newest_sound({}, marked=marks)
+    assert found is not None
+    assert found.tick == 5
+    assert [each.path for each in damage if isinstance(each, SnapshotDamaged)] == [
+        str(shelf.folder / "000000000009.nxs")
+    ]
+    assert shelf.newest_sound({}, marked={**marks, "000000000010.nxs": ""})[0] == snapshot(tick=10)
+    assert shelf.newest_sound({}, marked={}) == (None, [])
+
+
 def test_shelf_in_a_read_only_folder_is_refused(tmp_path: Path) -> None:
     with read_only(tmp_path), pytest.raises(FileUnusable, match="Choose a folder that you can write to"):
         Shelf(tmp_path).put(snapshot())

@@ -608,6 +608,13 @@ def test_evidence_that_is_held_in_state_is_a_cause() -> None:
     assert sim.why(answer.id).steps == found.steps
 
 
+def test_run_can_be_looked_back_on_while_an_effect_is_open() -> None:
+    with Simulation(killable()) as sim:
+        sim.advance(until=40)  # it asked at tick 38, and the outcome is due at tick 42
+        assert sim.why("asker#1").roots == ("@start#0",)
+        assert take(sim).digests == sim.digests
+
+
 def test_cause_of_an_outcome_is_who_asked_for_it() -> None:
     with Simulation(killable()) as sim:
         found = sim.advance(7).why("asker#3")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 INPUTS = [(3, 5), (3, 6), (17, 7), (31, 8)]
 UNTIL = 40
-FAR = 3_000
+FAR = 1_500
 SETTINGS = Settings(block=10, snapshot_every=15)
 RARELY = Settings(block=100, snapshot_every=250)
 

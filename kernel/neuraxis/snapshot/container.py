@@ -185,15 +185,22 @@ def read_manifest(path: Path, data: bytes) -> Manifest:
     return Manifest(content["facts"], content["parts"], digest, signature, start)
 
 
-def read_snapshot(path: Path, messages: Mapping[tuple[str, int], type[Any]]) -> Snapshot:
+def read_snapshot(path: Path, messages: Mapping[tuple[str, int], type[Any]], *, sha256: str = "") -> Snapshot:
     """Read a snapshot; every part is verified before anything is used.
+
+    Args:
+        path: The file.
+        messages: Message classes by (name, version).
+        sha256: SHA-256 that its manifest must have, as its mark in the journal says; empty accepts any.
 
     Raises:
         FileUnusable: The file is missing or unreadable.
-        SnapshotDamaged: A part fails its check; names part and byte.
+        SnapshotDamaged: A part fails its check; names part and byte. Or it is another snapshot than the marked one.
     """
     data = read_bytes(path, remedy="neuraxis snapshot list RUN shows what there is.")
     manifest = verify_snapshot(path, data)
+    if sha256 and manifest.digest.hex() != sha256:
+        raise SnapshotDamaged(path=str(path), part="manifest", offset=manifest.start, remedy=OTHER_SNAPSHOT)
     contents = [_raw(part, memoryview(data)) for part in manifest.parts]
     arrays = []
     for part, content in zip(manifest.parts[1:], contents[1:], strict=True):

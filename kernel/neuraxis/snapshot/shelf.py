@@ -77,20 +77,28 @@ class Shelf:
         return [self._entry(path) for path in self.files()]
 
     def newest_sound(
-        self, messages: Mapping[tuple[str, int], type[Any]], *, until: int | None = None
+        self,
+        messages: Mapping[tuple[str, int], type[Any]],
+        *,
+        until: int | None = None,
+        marked: Mapping[str, str] | None = None,
     ) -> tuple[Snapshot | None, list[DamagedData]]:
         """Return the newest snapshot that passes all checks, and the damage found in newer ones.
 
         Args:
             messages: Message classes by (name, version).
             until: Only snapshots of this tick or earlier.
+            marked: Only these, by the name of the file, with the SHA-256 of their manifests; empty accepts any.
+                What the journal does not mark may be of a past that a crash or damage has undone.
         """
         damage: list[DamagedData] = []
         for path in self.files():
             if until is not None and tick_of(path) > until:
                 continue
+            if marked is not None and path.name not in marked:
+                continue
             try:
-                return read_snapshot(path, messages), damage
+                return read_snapshot(path, messages, sha256=marked[path.name] if marked else ""), damage
             except DamagedData as error:
                 damage.append(error)
         return None, damage

@@ -5,8 +5,10 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from neuraxis import codec
-from neuraxis.blueprint import Blueprint, History, execute_again
+from neuraxis.blueprint import History, execute_again
 from neuraxis.simulation import Simulation
 
 if TYPE_CHECKING:
@@ -14,8 +16,7 @@ if TYPE_CHECKING:
 
     from neuraxis.graph import Graph
     from neuraxis.scheduler.calendar import Mail
-
-Drive = "Callable[[Simulation], object]"
+    from neuraxis.scheduler.loop import Scheduler
 
 
 def digest_of(
@@ -43,12 +44,14 @@ def shuffled_digest(sim: Simulation, *, key: int) -> str:
         random.Random(f"{key}/{tick}").shuffle(mixed)
         return mixed
 
-    def arm(scheduler: object) -> None:
-        scheduler.shuffle = shuffle  # type: ignore[attr-defined]
+    armed = sim.blueprint.arm
 
-    from msgspec.structs import replace
+    def arm(scheduler: Scheduler) -> None:
+        if armed is not None:
+            armed(scheduler)
+        scheduler.shuffle = shuffle
 
-    blueprint: Blueprint = replace(sim.blueprint, arm=arm)
+    blueprint = replace(sim.blueprint, arm=arm)
     return execute_again(blueprint, History(sim.records()), until=sim.tick).recorder.digest()
 
 

@@ -1,0 +1,219 @@
+"""The suite that every backend must pass: the same bits as the reference, whatever is computed.
+
+A plugin that offers a backend derives from it and names its backend:
+
+    class MyBackend(BackendSuite):
+        def backend(self):
+            return my_package.Backend()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+
+from neuraxis.seams.backend import Backend
+from neuraxis.testing import Suite
+from neuraxis_snn.backends.reference import ReferenceBackend
+from neuraxis_snn.encoders import poisson
+from neuraxis_snn.engine import Engine
+from neuraxis_snn.errors import EngineMisuse, NetworkInvalid
+from neuraxis_snn.models import MODELS
+from neuraxis_snn.network import Network
+from neuraxis_snn.plasticity import PAIR_STDP, TRIPLET_STDP
+from neuraxis_snn.spikes import Spikes
+
+STEPS: Final = 160
+
+Run = tuple[dict[str, list[tuple[int, int]]], dict[str, Any]]
+
+
+def _ends(pre: int, post: int, chance: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    first, second = np.nonzero(np.random.default_rng(seed).random((pre, post)) < chance)
+    return first, second
+
+
+def _volleys(lines: int, steps: int, count: int, seed: int) -> Spikes:
+    rng = np.random.default_rng(seed)
+    return Spikes.of(zip(rng.integers(0, steps, count).tolist(), rng.integers(0, lines, count).tolist(), strict=True))
+
+
+class BackendSuite(Suite):
+    """Clauses for a backend. Derive, and define `backend`."""
+
+    def backend(self) -> Backend:
+        """Return the backend under test."""
+        raise AssertionError("a suite defines `backend`")
+
+    # ------------------------------------------------------------------------------- clauses
+
+    def test_it_has_a_name_and_fits_the_protocol(self) -> None:
+        assert isinstance(self.backend(), Backend)
+        assert self.backend().name
+
+    def test_it_refuses_what_is_no_network(self) -> None:
+        _expect(NetworkInvalid, lambda: self.backend().build("a network"))
+
+    def test_currents_with_sparse_synapses_and_many_delays_give_the_bits_of_the_reference(self) -> None:
+        self._agree(_currents("float32"))
+        self._agree(_currents("float64"))
+
+    def test_jumps_with_all_to_all_synapses_give_the_bits_of_the_reference(self) -> None:
+        self._agree(_jumps())
+
+    def test_pair_plasticity_gives_the_bits_of_the_reference(self) -> None:
+        self._agree(_pairs(dense=False))
+        self._agree(_pairs(dense=True))
+
+    def test_adaptive_thresholds_with_triplet_plasticity_give_the_bits_of_the_reference(self) -> None:
+        self._agree(_adaptive())
+
+    def test_noise_gives_the_bits_of_the_reference(self) -> None:
+        network = Network(dt="1 ms")
+        network.population("source", 37, MODELS["poisson"])
+        network.population("other", 5, MODELS["poisson"])
+
+        def prepare(engine: Engine) -> None:
+            engine.key = (0xDEADBEEF, 7)
+            engine.write("source", "chance", poisson(np.linspace(0, 500, 37), "1 ms"))
+            engine.write("other", "chance", poisson(np.full(5, 200.0), "1 ms"))
+
+        self._agree((network, {}), prepare)
+
+    def test_single_spikes_come_when_they_are_due(self) -> None:
+        network = Network(dt="1 ms")
+        network.population("source", 4, MODELS["timed"])
+        engine = self.backend().build(network)
+        engine.write("source", "wait", np.array([1, 3, -1, 8]))
+        assert engine.advance(10)["source"].pairs() == [(0, 0), (2, 1), (7, 3)]
+
+    def test_cutting_a_run_anywhere_changes_nothing(self) -> None:
+        network, inputs = _adaptive()
+        whole = self._run(self.backend(), network, inputs, [STEPS])
+        assert whole == self._run(self.backend(), network, inputs, [1, 3, 50, 7, STEPS - 61])
+
+    def test_a_captured_state_goes_on_in_another_engine(self) -> None:
+        network, inputs = _pairs(dense=False)
+        place, spikes = next(iter(inputs.items()))
+        first = self.backend().build(network)
+        begun = first.advance(60, {place: _cut(spikes, 0, 60)})
+        second = self.backend().build(network)
+        second.restore(first.capture())
+        after = [engine.advance(100, {place: _cut(spikes, 60, STEPS)}) for engine in (first, second)]
+        assert begun, "populations are recorded"
+        assert [each.pairs() for each in after[0].values()] == [each.pairs() for each in after[1].values()]
+
+    def test_nothing_changes_its_weights_while_it_does_not_learn(self) -> None:
+        network, inputs = _adaptive()
+        engine = self.backend().build(network)
+        before = engine.weights("inputs->layer")
+        engine.advance(STEPS, inputs, learning=False)
+        assert np.array_equal(before, engine.weights("inputs->layer"))
+        engine.advance(STEPS, inputs)
+        assert not np.array_equal(before, engine.weights("inputs->layer"))
+
+    def test_it_refuses_spikes_that_do_not_fit(self) -> None:
+        network, _ = _jumps()
+        engine = self.backend().build(network)
+        _expect(EngineMisuse, lambda: engine.advance(5, {"inputs": Spikes.of([(5, 0)])}))
+        _expect(EngineMisuse, lambda: engine.advance(5, {"inputs": Spikes.of([(0, 99)])}))
+        _expect(EngineMisuse, lambda: engine.advance(5, {"nowhere": Spikes.of([(0, 0)])}))
+        twice = Spikes(np.zeros(2, np.int32), np.zeros(2, np.int32))
+        _expect(EngineMisuse, lambda: engine.advance(5, {"inputs": twice}))
+
+    # --------------------------------------------------------------------------------- parts
+
+    def _agree(
+        self, made: tuple[Network, dict[str, Spikes]], prepare: Callable[[Engine], None] = lambda _: None
+    ) -> None:
+        network, inputs = made
+        mine = self._run(self.backend(), network, inputs, [90, STEPS - 90], prepare)
+        truth = self._run(ReferenceBackend(), network, inputs, [90, STEPS - 90], prepare)
+        assert any(mine[0].values()), "a network that never spikes proves nothing"
+        assert mine[0] == truth[0], "spikes differ from the reference"
+        different = [name for name, value in truth[1].items() if mine[1][name] != value]
+        assert not different, f"the bits of {different} differ from the reference"
+
+    def _run(
+        self,
+        backend: Backend,
+        network: Network,
+        inputs: dict[str, Spikes],
+        cuts: list[int],
+        prepare: Callable[[Engine], None] = lambda _: None,
+    ) -> Run:
+        engine = backend.build(network)
+        prepare(engine)
+        spikes: dict[str, list[tuple[int, int]]] = {}
+        begin = 0
+        for steps in cuts:
+            given = {name: _cut(each, begin, begin + steps) for name, each in inputs.items()}
+            for name, found in engine.advance(steps, given).items():
+                spikes.setdefault(name, []).extend((step + begin, neuron) for step, neuron in found.pairs())
+            begin += steps
+        return spikes, {name: array.tobytes() for name, array in engine.capture()["arrays"].items()}
+
+
+# --------------------------------------------------------------------------------- networks
+
+
+def _currents(precision: Any) -> tuple[Network, dict[str, Spikes]]:
+    network = Network(dt="0.1 ms", precision=precision)
+    network.inputs("inputs", 20)
+    network.population("layer", 12, MODELS["lif_exp"], rest="-52 mV", tau_exc="3 ms")
+    pre, post = _ends(20, 12, 0.5, 1)
+    delays = np.random.default_rng(2).integers(0, 30, len(pre))
+    weights = np.random.default_rng(3).uniform(2, 14, len(pre))
+    network.connect("inputs", "layer", "exc", weights=weights, pre=pre, post=post, delay=delays)
+    pre, post = _ends(12, 12, 0.3, 4)
+    network.connect("layer", "layer", "inh", weights=-3.0, pre=pre, post=post, delay="0.8 ms")
+    return network, {"inputs": _volleys(20, STEPS, 200, 5)}
+
+
+def _jumps() -> tuple[Network, dict[str, Spikes]]:
+    network = Network(dt="0.5 ms", precision="float64")
+    network.inputs("inputs", 10)
+    network.population("layer", 9, MODELS["lif_delta"])
+    network.connect("inputs", "layer", "input", weights=np.random.default_rng(1).uniform(-1, 9, (10, 9)), delay=0)
+    return network, {"inputs": _volleys(10, STEPS, 150, 2)}
+
+
+def _pairs(*, dense: bool) -> tuple[Network, dict[str, Spikes]]:
+    network = Network(dt="1 ms", precision="float64")
+    network.inputs("inputs", 15)
+    network.population("layer", 6, MODELS["lif_delta"], threshold="-62 mV", reset="-70 mV")
+    pre, post = (None, None) if dense else _ends(15, 6, 0.6, 1)
+    shape = (15, 6) if pre is None else len(pre)
+    weights = np.random.default_rng(2).uniform(0, 1, shape)
+    network.connect(
+        "inputs", "layer", "input", weights=weights * 8, pre=pre, post=post, delay=2, rule=PAIR_STDP, w_max=8.0
+    )
+    return network, {"inputs": _volleys(15, STEPS, 300, 3)}
+
+
+def _adaptive() -> tuple[Network, dict[str, Spikes]]:
+    network = Network(dt="0.5 ms")
+    network.inputs("inputs", 40)
+    network.population("layer", 10, MODELS["lif_adaptive"], theta_start="2 mV", theta_period="5 ms")
+    network.population("partners", 10, MODELS["lif_conductance"])
+    weights = np.random.default_rng(1).uniform(0, 1, (40, 10))
+    network.connect("inputs", "layer", "exc", weights=weights, delay=0, rule=TRIPLET_STDP)
+    each = np.arange(10)
+    network.connect("layer", "partners", "exc", weights=10.4, pre=each, post=each)
+    network.connect("partners", "layer", "inh", weights=17.0 * (1 - np.eye(10)))
+    return network, {"inputs": _volleys(40, STEPS, 900, 2)}
+
+
+def _cut(spikes: Spikes, begin: int, end: int) -> Spikes:
+    inside = (spikes.steps >= begin) & (spikes.steps < end)
+    return Spikes(spikes.steps[inside] - np.int32(begin), spikes.neurons[inside])
+
+
+def _expect(error: type[Exception], call: Callable[[], object]) -> None:
+    try:
+        call()
+    except error:
+        return
+    raise AssertionError(f"{error.__name__} was expected")

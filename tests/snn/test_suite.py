@@ -1,0 +1,52 @@
+"""The suite for backends catches backends that are wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from neuraxis.testing import run_suite
+from neuraxis_snn.backends.with_numpy import NumpyEngine
+from neuraxis_snn.testing import BackendSuite
+
+
+class Careless(NumpyEngine):
+    """Loses a little at the end of every call."""
+
+    def _run(self, steps: int, inputs: Any, *, learning: bool) -> Any:
+        found = super()._run(steps, inputs, learning=learning)
+        for name, array in self.arrays.items():
+            if name.endswith((".v", ".g_exc")):
+                array *= array.dtype.type(0.99)
+        return found
+
+
+class CarelessBackend:
+    """Makes careless engines."""
+
+    name = "careless"
+
+    def build(self, network: Any) -> Careless:
+        return Careless(network)
+
+
+class CarelessSuite(BackendSuite):
+    """Looks at it."""
+
+    def backend(self) -> CarelessBackend:
+        return CarelessBackend()
+
+
+@pytest.fixture(scope="module")
+def verdicts() -> dict[str, str]:
+    return {clause.sentence: clause.state for clause in run_suite(CarelessSuite)}
+
+
+def test_a_backend_that_computes_otherwise_fails_the_suite(verdicts: dict[str, str]) -> None:
+    assert verdicts["currents with sparse synapses and many delays give the bits of the reference"] == "fails"
+    assert verdicts["adaptive thresholds with triplet plasticity give the bits of the reference"] == "fails"
+
+
+def test_a_backend_whose_bits_depend_on_the_cuts_fails_the_suite(verdicts: dict[str, str]) -> None:
+    assert verdicts["cutting a run anywhere changes nothing"] == "fails"
