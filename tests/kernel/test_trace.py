@@ -152,7 +152,10 @@ SAME = [
     (("numbers", np.arange(4, dtype=np.float32)), ("numbers", np.arange(8, dtype=np.float32)[:4])),
     (("numbers", np.arange(4, dtype=np.float32)), ("numbers", np.array([0, 9, 1, 9, 2, 9, 3], np.float32)[::2])),
     (("table", np.ones((2, 3), np.float32)), ("table", np.asfortranarray(np.ones((2, 3), np.float32)))),
-    (("numbers", np.arange(4, dtype=np.float32)), ("numbers", np.arange(4, dtype=">f4"))),
+    (
+        ("frame", Frame(1, np.arange(4.0), Point("", 1, 2))),
+        ("frame", Frame(1, np.arange(4, dtype=">f8"), Point("", 1, 2))),
+    ),
     (("numbers", np.zeros(5000, np.float32)), ("numbers", np.zeros(9000, np.float32)[:5000])),
     (("point", Point("a", 1.0, 2.0)), ("point", Point("a", 1.0, 2.0))),
 ]
