@@ -34,9 +34,9 @@ frames = st.builds(Frame, st.integers(0, 9), arrays, points)
 keys = st.text("abc", max_size=3) | st.integers(-5, 5)
 trees = st.recursive(
     scalars | numpy_scalars | arrays | points | frames,
-    lambda inner: st.lists(inner, max_size=4)
-    | st.lists(inner, max_size=4).map(tuple)
-    | st.dictionaries(keys, inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.lists(inner, max_size=4).map(tuple) | st.dictionaries(keys, inner, max_size=4)
+    ),
     max_leaves=12,
 )
 
@@ -45,7 +45,12 @@ def same(a: Any, b: Any) -> bool:
     """Tell whether two trees are equal to the last bit, the type of every node and the order of every dict."""
     if isinstance(a, np.ndarray | np.generic):
         little = a.dtype.newbyteorder("<")
-        return type(a) is type(b) and b.dtype == little and a.shape == b.shape and a.astype(little).tobytes() == b.tobytes()
+        return (
+            type(a) is type(b)
+            and b.dtype == little
+            and a.shape == b.shape
+            and a.astype(little).tobytes() == b.tobytes()
+        )
     if type(a) is not type(b):
         return False
     if isinstance(a, float):

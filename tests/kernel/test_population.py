@@ -559,7 +559,8 @@ def run_golden(pytester: pytest.Pytester, seed: int, *options: str) -> pytest.Ru
     """Run a golden test in a project of its own."""
     pytester.makepyfile(test_golden=GOLDEN_TEST.format(seed=seed))
     loads = [] if installed() else ["-p", "neuraxis.testing.pytest_plugin"]
-    return pytester.runpytest_inprocess(*loads, "-p", "no:cacheprovider", "--assert=plain", *options)
+    quick = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest", "--assert=plain")
+    return pytester.runpytest_inprocess(*loads, *quick, *options)
 
 
 def installed() -> bool:

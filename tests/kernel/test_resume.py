@@ -19,6 +19,7 @@ from neuraxis.errors import (
     FileUnusable,
     JournalDamaged,
     PluginUnusable,
+    ScenarioInvalid,
     SignatureInvalid,
     SnapshotDamaged,
     UsageInvalid,
@@ -33,7 +34,7 @@ from neuraxis.result import conclude, html_report
 from neuraxis.runner import Settings
 from neuraxis.snapshot.shelf import Shelf, tick_of
 from neuraxis.snapshot.sign import Signer
-from tests.kernel.actors import Relay, noisy, ring, talk
+from tests.kernel.actors import Listener, Relay, noisy, ring, talk
 from tests.kernel.breakage import disk_full_at, flipped, read_only
 from tests.kernel.test_journal import bounds, large
 from tests.kernel.victim import FAR, SETTINGS, UNTIL, Double, drive, finish, killable, started
@@ -228,35 +229,28 @@ def test_missing_snapshots_only_cost_time(stopped: Path, digest: str) -> None:
 
 @pytest.mark.xfail(reason="launch does not yet pass the marks of the journal to Shelf.newest_sound", strict=False)
 def test_snapshot_of_a_past_that_was_undone_is_never_gone_on_from(tmp_path: Path) -> None:
-    """Its file is whole, but the journal that led to it is gone."""
-    folder, settings = tmp_path / "run", Settings(snapshot_every=10)
-    sim = Simulation(talk(), folder=folder, plugins=Plugins(), settings=settings)
-    sim.advance(10)
-    kept = journal_of(folder).stat().st_size
-    sim.advance(5)
-    sim.inject("ear.heard", 1)
-    sim.advance(10)
-    sim.close()
-    with journal_of(folder).open("r+b") as file:  # as after damage and --discard-damaged, or a lost disk cache
+    """Its file is whole, but the journal that led to it is gone, as after damage or a lost disk cache."""
+    folder = tmp_path / "run"
+    with Simulation(talk(), folder=folder, plugins=Plugins()) as undone:
+        kept = journal_of(folder).stat().st_size
+        undone.advance(15)
+        undone.inject("ear.heard", 1)
+        undone.advance(5)
+        undone.snapshot()
+    with journal_of(folder).open("r+b") as file:
         file.truncate(kept)
-    again = resume_graph(folder, talk(), settings=settings).simulation
+    again = resume_graph(folder, talk()).simulation
     assert again is not None
-    again.advance(until=25)
-    again.inject("ear.heard", 2)
-    again.advance(until=30)
-    expected = again.digest
-    again.close()
-    undone = Shelf(folder).folder / "000000000020.nxs"
-    other = tmp_path / "other"
-    shutil.copytree(folder, other)
-    first = Simulation(talk(), folder=tmp_path / "undone", settings=settings)
-    first.advance(15)
-    first.inject("ear.heard", 1)
-    first.advance(10)
-    first.close()
-    shutil.copy(Shelf(tmp_path / "undone").folder / undone.name, Shelf(other).folder / undone.name)
-    (Shelf(other).folder / "000000000030.nxs").unlink()
-    simulation = resume_graph(other, talk(), settings=settings).simulation
+    with again:
+        again.advance(25)
+        again.inject("ear.heard", 2)
+        again.advance(5)
+        again.snapshot()
+        expected = again.digest
+    newest, older = Shelf(folder).files()
+    assert [tick_of(newest), tick_of(older)] == [30, 20]
+    newest.write_bytes(flipped(newest.read_bytes(), 8 * 40))
+    simulation = resume_graph(folder, talk()).simulation
     assert simulation is not None
     with simulation:
         assert simulation.advance(until=30).digest == expected
@@ -265,13 +259,14 @@ def test_snapshot_of_a_past_that_was_undone_is_never_gone_on_from(tmp_path: Path
 # ----------------------------------------------------------------------------- other code
 
 KEEPER = """\
-from neuraxis import Actor, Input, Manifest, hookimpl, on, state
+from neuraxis import Actor, Input, Manifest, hookimpl, on, parameter, state
 from neuraxis.hooks import Migration
 
 MANIFEST = Manifest(name="keeper", version="1")
 
 
 class Keeper(Actor):
+    step: int = parameter(int, 1)
     heard = Input(int)
     total: int = state(0)
 
@@ -289,7 +284,7 @@ def neuraxis_register_actors():
 """
 
 NEWER = """\
-from neuraxis import Actor, Input, Manifest, hookimpl, on, state
+from neuraxis import Actor, Input, Manifest, hookimpl, on, parameter, state
 from neuraxis.hooks import Migration
 
 MANIFEST = Manifest(name="keeper", version="2")
@@ -297,6 +292,7 @@ MANIFEST = Manifest(name="keeper", version="2")
 
 class Keeper(Actor):
     state_version = 2
+    step: int = parameter(int, 1)
     heard = Input(int)
     kept: list[int] = state(factory=list)
 
@@ -332,13 +328,12 @@ kind = "keeper"
 """
 
 
-@pytest.fixture
-def kept(tmp_path: Path) -> Path:
-    """A run of a scenario, stopped at tick 6, with a snapshot of tick 5."""
-    (tmp_path / "keeper.py").write_text(KEEPER)
+def keep(folder: Path, *overrides: str, code: str = KEEPER) -> Path:
+    """Make a run of a scenario, stopped at tick 6, with a snapshot of tick 5."""
+    tmp_path = folder.parent
+    (tmp_path / "keeper.py").write_text(code)
     (tmp_path / "keep.toml").write_text(SCENARIO)
-    opened = open_scenario(tmp_path / "keep.toml")
-    folder = tmp_path / "run"
+    opened = open_scenario(tmp_path / "keep.toml", overrides=overrides)
     with Simulation(opened.blueprint, folder=folder, plugins=opened.plugins, settings=opened.settings) as sim:
         keep_plugin_files(opened, folder)
         for value in (3, 4):
@@ -350,6 +345,11 @@ def kept(tmp_path: Path) -> Path:
         sim.advance(1)
     (tmp_path / "keeper.py").unlink()  # the run stands on its own
     return folder
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Path:
+    return keep(tmp_path / "run")
 
 
 def total(found: Resumption) -> int:
@@ -396,6 +396,17 @@ def test_run_with_other_code_and_no_snapshot_cannot_go_on(kept: Path) -> None:
 def test_run_of_a_program_is_not_resumed_as_a_scenario(stopped: Path) -> None:
     with pytest.raises(UsageInvalid, match=r"made by a program, not from a scenario file. .*resume_graph"):
         reopen(stopped)
+
+
+def test_plugin_that_cannot_be_used_is_a_mistake_of_the_scenario(tmp_path: Path) -> None:
+    (tmp_path / "keep.toml").write_text(SCENARIO)
+    with pytest.raises(ScenarioInvalid, match=r"scenario.plugins.*'keeper.py': there is no file"):
+        open_scenario(tmp_path / "keep.toml")
+    (tmp_path / "keeper.py").write_text(KEEPER)
+    (tmp_path / "twin.py").write_text(KEEPER)
+    (tmp_path / "keep.toml").write_text(SCENARIO.replace('["keeper.py"]', '["keeper.py", "twin.py"]'))
+    with pytest.raises(ScenarioInvalid, match=r"'keeper' is offered by keeper.py and by twin.py"):
+        open_scenario(tmp_path / "keep.toml")
 
 
 def test_plugin_files_of_one_name_or_without_room_are_refused(tmp_path: Path) -> None:
@@ -553,6 +564,18 @@ def test_two_recorded_runs_are_compared_by_their_deliveries(tmp_path: Path) -> N
     assert one.made_differently(seeded) == ["seed 0 and 9"]
 
 
+def test_runs_tell_in_what_they_were_made_differently(tmp_path: Path, kept: Path) -> None:
+    one, same = Recorded.open(kept), Recorded.open(keep(tmp_path / "same"))
+    other = Recorded.open(keep(tmp_path / "other", "actors.k.step=2", code=KEEPER + "\nx = 1\n"))
+    assert one.made_differently(same) == []
+    told = one.made_differently(other)
+    assert len(told) == 2
+    assert told[0].startswith("the scenarios differ in: ")
+    assert "step" in told[0]
+    assert told[1] == "other code: keeper.py"
+    assert difference(one, same) is None
+
+
 @pytest.mark.xfail(reason="difference does not look beyond the first stretch", strict=False)
 def test_runs_with_other_actors_are_compared_to_their_end(tmp_path: Path) -> None:
     """One more actor moves the places of others, so that all chains differ; the mail differs much later."""
@@ -560,7 +583,7 @@ def test_runs_with_other_actors_are_compared_to_their_end(tmp_path: Path) -> Non
     def run(name: str, value: int, *, more: bool) -> Recorded:
         graph = talk()
         if more:
-            graph.add("a", Relay)
+            graph.add("a", Listener)
         with Simulation(graph, folder=tmp_path / name, settings=Settings(block=5)) as sim:
             for tick in (2, 22):
                 sim.advance(until=tick)
@@ -574,7 +597,6 @@ def test_runs_with_other_actors_are_compared_to_their_end(tmp_path: Path) -> Non
     found = difference(one, other)
     assert found is not None
     assert (found.tick, found.actor, found.a, found.b) == (23, "ear", "1", "2")
-    assert one.made_differently(other) == ["the scenarios differ in: "]
 
 
 def test_recorded_run_without_end_reaches_as_far_as_its_records(stopped: Path) -> None:

@@ -69,7 +69,7 @@ def _table(keys: Mapping[str, Parameter | None]) -> Schema:
     }
 
 
-_NEEDED: Final = ("kind", "from", "to", "path")
+_NEEDED: Final = ("from", "to", "path")
 
 
 def _properties(keys: Mapping[str, Parameter | None]) -> dict[str, Schema]:
@@ -77,7 +77,7 @@ def _properties(keys: Mapping[str, Parameter | None]) -> dict[str, Schema]:
 
 
 def _actor(actors: Mapping[str, type[Actor]]) -> Schema:
-    """Return the schema of an actor's table: its keys depend on its kind."""
+    """Return the schema of an actor's table: its keys depend on its kind, which an included file may bring."""
     choices = []
     for kind, cls in sorted(actors.items()):
         parameters = cls.declaration.parameters
@@ -94,7 +94,6 @@ def _actor(actors: Mapping[str, type[Actor]]) -> Schema:
     kinds = {"anyOf": [{"enum": sorted(actors)}, {"type": "string"}], "description": form.ACTOR["kind"].help}
     return {
         "type": "object",
-        "required": ["kind"],
         "properties": {**_properties(form.ACTOR), "kind": kinds},
         "allOf": choices,
     }
