@@ -53,7 +53,7 @@ def load(resource: Resource) -> Images:
     try:
         with np.load(io.BytesIO(Path(resource.path).read_bytes()), allow_pickle=False) as file:
             parts = [np.array(file[name]) for name in PARTS]
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise ImagesUnusable(path=resource.path, reason=f"it cannot be read ({error})") from error
     for images, labels in (parts[:2], parts[2:]):
         if images.dtype != np.uint8 or labels.shape != images.shape[:1] or images.ndim < 2 or not len(images):

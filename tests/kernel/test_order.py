@@ -66,24 +66,30 @@ class Talks(Actor):
 
 
 class Chatter(Actor):
-    """Likewise, but answers message by message."""
+    """Likewise, but answers message by message; once a tick at most, so that talk does not multiply."""
 
     heard = Input(int)
     also = Input(int)
     out = Output(int)
     total: int = state(0)
     said: list[Any] = state(factory=list)
+    answered: int = state(-1)
     begin, talk, take_in, say = Talks.begin, Talks.talk, Talks.take_in, Talks.say
 
     @on(heard)
     def hear(self, context: Context, value: int) -> None:
         self.take_in(value)
-        if value % 5 == 0:
-            self.say(context, value + 1)
+        if value % 3 == 0:
+            self.answer(context, value + 1)
 
     @on(also)
     def hear_also(self, context: Context, value: int) -> None:
         self.take_in(-value)
+
+    def answer(self, context: Context, value: int) -> None:
+        if self.answered < context.tick:
+            self.answered = context.tick
+            self.say(context, value)
 
 
 class Waiter(Chatter):
@@ -92,7 +98,7 @@ class Waiter(Chatter):
     @on(Chatter.heard)
     async def hear(self, context: Context, value: int) -> None:
         self.take_in(await context.offload(abs, value))
-        self.say(context, self.total)
+        self.answer(context, self.total)
 
 
 PATHS = ("a", "a/b", "a-b", "b", "c/0", "c/1")

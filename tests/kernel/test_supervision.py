@@ -256,6 +256,16 @@ def test_activation_that_raises_commits_nothing() -> None:
     assert echoed(sim) == []
 
 
+def test_tick_whose_mail_was_all_taken_back_is_not_run() -> None:
+    graph = Graph("far")
+    graph.add("f", Fragile, options=Options(on_failure="restart"))
+    graph.connect("f.out", "@output.far", delay=5)
+    sim = Simulation(graph)
+    sim.inject("f", -1)
+    assert sim.advance(1).pending() == {}
+    assert sim.advance(9).statistics.messages == 1
+
+
 def test_message_that_failed_goes_to_the_dead_letters() -> None:
     sim = Simulation(fragile("0:1 2:-7", on_failure="restart")).advance(9)
     (letter,) = sim.dead_letters

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -25,6 +26,16 @@ def plugin(
     """Write a plugin package that is green from the start: actors, scenario, golden, suites, README."""
     target = folder or Path(f"neuraxis-{name}")
     _write("plugin", name, target)
+    source = target / "src"
+    sys.path.insert(0, str(source))
+    try:
+        _take_golden(
+            target / "scenarios" / f"{name}.toml",
+            target / "tests" / "golden" / "test_the_scenario_gives_the_bits_of_its_golden.json",
+            plugin=f"../src/neuraxis_{_module(name)}/plugin.py",  # it is not installed yet
+        )
+    finally:
+        sys.path.remove(str(source))
     steps = [f"pip install -e {target}", f"pytest {target}", f"neuraxis conform neuraxis_{_module(name)}"]
     print("\n  ".join([f"{target}: written. Next:", *steps]))
 
@@ -36,7 +47,27 @@ def scenario(
 ) -> None:
     """Write a scenario, its actors in a Python file beside it, and its golden-master test."""
     _write("scenario", name, folder)
+    module = _module(name)
+    golden = folder / "golden" / f"test_{module}_gives_the_bits_of_its_golden.json"
+    _take_golden(folder / f"{name}.toml", golden, plugin=f"{module}.py")
     print(f"written. Next:\n  neuraxis run {folder / f'{name}.toml'}\n  pytest {folder / f'test_{_module(name)}.py'}")
+
+
+def _take_golden(scenario: Path, golden: Path, *, plugin: str) -> None:
+    """Run a scenario that was just written to its end, and keep what it gives."""
+    import os
+
+    from neuraxis.files import make_folder
+    from neuraxis.launch import open_scenario
+    from neuraxis.simulation import Simulation
+    from neuraxis.trace.golden import take, write_golden
+
+    opened = open_scenario(scenario, overrides=[f'scenario.plugins=["{plugin}"]'])
+    make_folder(golden.parent)
+    relative = Path(os.path.relpath(scenario, golden.parent)).as_posix()
+    with Simulation(opened.blueprint, wiring=opened.resolved.wiring) as sim:
+        sim.advance(until=opened.resolved.until)
+        write_golden(golden, take(sim, scenario=relative), reason="first golden, written with the files")
 
 
 def _module(name: str) -> str:

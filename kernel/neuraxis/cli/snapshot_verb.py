@@ -88,7 +88,7 @@ def migrate(
     from neuraxis.snapshot.migrate import migrate_snapshot
 
     opened = open_scenario(scenario)
-    wiring = opened.blueprint.wire()
+    wiring = opened.resolved.wiring
     snapshot = read_snapshot(file, opened.blueprint.messages(wiring))
     wanted = {spec.kind: spec.cls.state_version for spec in wiring.specs if spec is not None}
     migrated, changes = migrate_snapshot(snapshot, wanted, opened.plugins.migrations)
