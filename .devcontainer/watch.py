@@ -1,7 +1,7 @@
 """Hot reload: run a command again whenever a source, scenario or test changes.
 
-    .venv/bin/python .devcontainer/watch.py pytest tests/kernel -x
-    .venv/bin/python .devcontainer/watch.py neuraxis run scenarios/ring.toml
+.venv/bin/python .devcontainer/watch.py pytest tests/kernel -x
+.venv/bin/python .devcontainer/watch.py neuraxis run scenarios/ring.toml
 """
 
 from __future__ import annotations

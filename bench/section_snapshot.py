@@ -41,7 +41,8 @@ def measure(rounds: int) -> list[Row]:
     for sparse in (False, True):
         graph = nx.Graph("store")
         graph.add("store", Store, sparse=sparse)
-        with nx.Simulation(graph) as sim, tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
+        place = MEMORY if MEMORY.is_dir() else None
+        with nx.Simulation(graph) as sim, tempfile.TemporaryDirectory(dir=place) as folder:
             rows += _measure(sim, Path(folder) / "store.nxs", rounds, "sparse" if sparse else "noise")
     return rows
 

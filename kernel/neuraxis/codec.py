@@ -69,6 +69,8 @@ def _array_from(data: memoryview | bytes) -> np.ndarray:
     raw = bytes(data)
     end = raw.index(b"\0")
     dtype, shape = raw[:end].decode().split(";")
+    if dtype[1:2] not in DTYPE_KINDS:
+        raise ValueError(f"no canonical array has the type {dtype!r}")
     values = np.frombuffer(raw, dtype=dtype, offset=end + 1)
     return values.reshape([int(n) for n in shape.split(",") if n])
 

@@ -167,7 +167,7 @@ class Faults:
     def arm(self, scheduler: Scheduler) -> None:
         """Have the faults happen in a scheduler that has not started."""
         for path in sorted({path for path, _ in self._crashes}):
-            scheduler.set_trap(scheduler.wiring.position[path], partial(self._crash, path))
+            scheduler.set_trap(scheduler.wiring.position[path], partial(self._crash, path, set()))
         if self._mail:
             scheduler.prepares.insert(0, lambda tick, mail: self._tamper(scheduler, tick, mail))
 
@@ -175,9 +175,11 @@ class Faults:
         """Have a crash not happen again: the run went on after it."""
         del self._crashes[path, tick]
 
-    def _crash(self, path: str, tick: int) -> None:
+    def _crash(self, path: str, struck: set[int], tick: int) -> None:
+        """Raise in the first handler of a tick; the rest of its inbox may follow."""
         fault = self._crashes.get((path, tick))
-        if fault is not None:
+        if fault is not None and tick not in struck:
+            struck.add(tick)
             self.fired.add(fault)
             raise InjectedCrash(str(fault))
 

@@ -10,12 +10,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from neuraxis.blueprint import Blueprint
-from neuraxis.errors import DuplicateName, JournalDamaged, PluginUnusable, Problem, UsageInvalid
+from neuraxis.errors import DuplicateName, FileUnusable, JournalDamaged, PluginUnusable, Problem, UsageInvalid
 from neuraxis.faults import Faults
 from neuraxis.files import make_folder, unusable
 from neuraxis.journal.log import FileSink
 from neuraxis.journal.read import read_journal
-from neuraxis.journal.record import MAGIC, End, Resumed
+from neuraxis.journal.record import MAGIC, START_OF_CHAIN, End, Resumed, SnapshotMark
 from neuraxis.journal.write import JournalWriter
 from neuraxis.plugins.lock import require_same
 from neuraxis.plugins.manager import Plugins
@@ -122,15 +122,23 @@ def new_sink(folder: Path, messages: dict[tuple[str, int], type[Any]], *, durabl
         UsageInvalid: It holds a run already.
     """
     make_folder(folder)
-    path = folder / JOURNAL_NAME
-    try:
-        is_taken = path.exists() and path.stat().st_size > len(MAGIC)
-    except OSError as error:
-        raise unusable(path, error, "Choose a folder that you can write to.") from error
-    if is_taken:
+    writer = JournalWriter(folder / JOURNAL_NAME, durable=durable)
+    if _has_begun(writer.path):
+        writer.close()
         remedy = f"Go on with it: neuraxis resume {folder}. Or choose another folder."
         raise UsageInvalid(what=f"{folder} holds a run already", remedy=remedy)
-    return FileSink(JournalWriter(path, durable=durable), messages)
+    writer.go_on(end=len(MAGIC), chain=START_OF_CHAIN)  # a crash may have left half of a header
+    return FileSink(writer, messages)
+
+
+def _has_begun(path: Path) -> bool:
+    try:
+        read_journal(path, {}, header_only=True)
+    except FileUnusable:
+        return False
+    except JournalDamaged:
+        return True
+    return True
 
 
 def keep_plugin_files(opened: Opened, folder: Path) -> None:
@@ -253,6 +261,7 @@ class _Past:
         self.journal = read_journal(path, self.messages, tolerate_damage=True)
         self.shelf = Shelf(path.parent)
         self.notes: list[str] = []
+        self.marks: list[SnapshotMark] = []
 
     def resume(self, settings: Settings, *, discard_damaged: bool, accept_changes: bool) -> Resumption:
         journal = self.journal
@@ -269,6 +278,8 @@ class _Past:
         mark, snapshot = self._accepted(snapshot, accept_changes=accept_changes)
         writer = JournalWriter(self.path, durable=settings.durable)
         writer.go_on(end=journal.end, chain=journal.chain)
+        for each in self.marks:
+            writer.append(each)
         simulation = Simulation.resumed(
             self.blueprint,
             self.wiring,
@@ -292,8 +303,8 @@ class _Past:
 
     def _newest_snapshot(self) -> Snapshot | None:
         """Return the newest sound snapshot that the sound part of the journal knows."""
-        last = max((mark.tick for mark in self.journal.snapshots()), default=-1)
-        snapshot, damage = self.shelf.newest_sound(self.messages, until=last)
+        marked = {mark.file: mark.sha256 for mark in self.journal.snapshots()}
+        snapshot, damage = self.shelf.newest_sound(self.messages, marked=marked)
         self.notes += [f"skipped a damaged snapshot: {each.message()}" for each in damage]
         return snapshot
 
@@ -324,5 +335,6 @@ class _Past:
         wanted = {spec.kind: spec.cls.state_version for spec in self.wiring.specs if spec is not None}
         migrated, changed = migrate_snapshot(snapshot, wanted, self.plugins.migrations)
         self.notes += [f"migrated {each}" for each in changed]
-        path, _ = self.shelf.put(migrated, label="migrated")
+        path, sha256 = self.shelf.put(migrated, label="migrated")
+        self.marks.append(SnapshotMark(tick, path.name, sha256))
         return Resumed(tick, base=path.name, lock=present), migrated

@@ -60,7 +60,7 @@ class ArraySpec(Struct, frozen=True):
         fits = len(value.shape) == len(self.shape) and all(
             n is None or n == got for n, got in zip(self.shape, value.shape, strict=True)
         )
-        return None if fits and value.dtype == self.element else describe(value)
+        return None if fits and value.dtype.newbyteorder("=") == self.element else describe(value)
 
     @property
     def element(self) -> np.dtype[Any]:

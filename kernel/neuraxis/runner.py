@@ -138,18 +138,17 @@ class Runner:
             self._stop_here()
 
     def _next_stop(self, now: int, end: int) -> int:
-        stops = [end, self._skip_idle(now, self._settings.block)]
+        stops = [end, self._skip_idle(end, self._settings.block)]
         if self._scripted:
             stops.append(max(self._scripted[0].tick, now))
         if self._settings.snapshot_every is not None:
-            stops.append(self._skip_idle(now, self._settings.snapshot_every))
+            stops.append(self._skip_idle(end, self._settings.snapshot_every))
         return min(stops)
 
-    def _skip_idle(self, now: int, every: int) -> int:
-        """Return the end of the next stretch of `every` ticks in which anything happens."""
+    def _skip_idle(self, end: int, every: int) -> int:
+        """Return the end of the next stretch of `every` ticks in which anything happens; `end` if nothing does."""
         event = self.scheduler.calendar.next_tick()
-        first = now + 1 if event is None else event
-        return -(-first // every) * every
+        return end if event is None else -(-event // every) * every
 
     def _stop_here(self) -> None:
         now = self.scheduler.calendar.now

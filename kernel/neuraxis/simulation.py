@@ -207,14 +207,14 @@ class Simulation:
         self._runner.on_snapshot_due = self.snapshot
 
     def _header(self) -> Header:
-        plugins, settings = self._plugins, self.settings
+        settings = self.settings
         return Header(
             format=1,
             run=self.run_name,
             scenario=dict(settings.scenario or {}),
             seed=self.blueprint.seed,
             semantic=self._scheduler.wiring.semantic.hex(),
-            lock=plugins.lock() if plugins is not None else [{"name": "neuraxis", "version": __version__}],
+            lock=self._lock(),
             numerics=numerics(),
             settings={
                 "clock": self.blueprint.clock,
@@ -224,6 +224,16 @@ class Simulation:
                 **settings.extra,
             },
         )
+
+    def _lock(self) -> list[dict[str, Any]]:
+        """Return what code makes the run; only runs on disk pay for hashing it."""
+        if self._plugins is not None:
+            return self._plugins.lock()
+        if self.folder is None:
+            return [{"name": "neuraxis", "version": __version__}]
+        from neuraxis.plugins.manager import Plugins
+
+        return Plugins().lock()
 
     def _begin(self, history: History, snapshot: Snapshot | None) -> None:
         if self.settings.trace == "full" and self.folder is not None:
@@ -309,7 +319,12 @@ class Simulation:
         return [self._output(tick, envelope) for tick, envelope in self._scheduler.outputs]
 
     def pending(self) -> dict[int, Mail]:
-        """Return the messages that are on their way, by the tick in which they are due, to look at."""
+        """Return the messages that are on their way, by the tick in which they are due, to look at.
+
+        Raises:
+            SimulationUnusable: The simulation is closed, or failed.
+        """
+        self._require_usable()
         return self._scheduler.calendar.pending()
 
     def actor(self, path: str) -> Actor:

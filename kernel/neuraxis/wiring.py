@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import typing
 from typing import TYPE_CHECKING, Any, Final, final
 
 import rfc8785
@@ -11,12 +12,12 @@ from msgspec.structs import asdict, replace
 
 from neuraxis.actor import DETERMINISM_CLASSES, Actor, Determinism, Population
 from neuraxis.errors import InputError, Problem, ScenarioInvalid, suggestion
-from neuraxis.graph import OUTPUT, PATH, ActorSpec, ChannelSpec, Graph
-from neuraxis.message import ArraySpec, message_type
+from neuraxis.graph import LANES, OUTPUT, OVERFLOWS, PATH, POLICIES, ActorSpec, ChannelSpec, Graph
+from neuraxis.message import ArraySpec, MessageType, message_type
 from neuraxis.parameter import Resource, Unfit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from fractions import Fraction
 
 INPUT: Final = "@input"
@@ -89,8 +90,19 @@ class Wiring(Struct, frozen=True):
         kinds: list[Kind] = [port.kind for each in declarations for port in each.inputs.values()]
         kinds += [port.kind for each in declarations for port in each.outputs.values()]
         kinds += [kind for spec in self.specs if spec is not None for kind in spec.cls.effects]
-        found = [message_type(kind) for kind in kinds if isinstance(kind, type)]
-        return {(each.name, each.version): each.cls for each in found if each is not None}
+        return {(each.name, each.version): each.cls for kind in kinds for each in _nested(kind)}
+
+
+def _nested(kind: Any) -> Iterator[MessageType]:
+    """Yield the registered message types in a kind: itself, and those in its fields, however deep."""
+    declared = message_type(kind) if isinstance(kind, type) else None
+    if declared is not None:
+        yield declared
+        hints = typing.get_type_hints(declared.cls)
+        for field in declared.fields:
+            yield from _nested(hints[field])
+    for part in typing.get_args(kind):
+        yield from _nested(part)
 
 
 def wire(graph: Graph) -> Wiring:
@@ -158,6 +170,8 @@ class Examination:
                 value = getattr(options, key)
                 if value is not None and value < 1:
                     self.problem(spec, key, str(value), "Write at least 1.")
+            if options.on_failure not in POLICIES:
+                self.problem(spec, "on_failure", repr(options.on_failure), f"Write one of {', '.join(POLICIES)}.")
             if options.shard is not None and not 0 <= options.shard < SHARDS:
                 self.problem(spec, "shard", str(options.shard), f"Write 0 … {SHARDS - 1}.")
         if len(self.specs) > ACTORS_MAX:
@@ -197,13 +211,22 @@ class Examination:
 
     def channels_join(self) -> None:
         seen: set[tuple[Any, ...]] = set()
+        limits: dict[tuple[str, str, str], ChannelSpec] = {}
         for channel in sorted(self.graph.channels, key=_channel_order):
             self.check_ends(channel)
             if channel.capacity is not None and channel.capacity < 0:
                 self.problem(channel, "capacity", str(channel.capacity), "Write 0 or more.")
+            for key, choices in (("lane", LANES), ("overflow", OVERFLOWS)):
+                if getattr(channel, key) not in choices:
+                    self.problem(channel, key, repr(getattr(channel, key)), f"Write one of {', '.join(choices)}.")
             if channel.delay < 1:
                 remedy = "A message takes at least 1 tick; shorter delays live inside a population."
                 self.problem(channel, "delay", f"{channel.delay} ticks", remedy)
+            place = (channel.source, channel.target, channel.input)
+            other = limits.setdefault(place, channel) if channel.lane == "normal" else channel
+            if (other.capacity, other.overflow) != (channel.capacity, channel.overflow):
+                remedy = f"It shares its backlog with {other.name}; give both the same capacity and overflow."
+                self.problem(channel, "capacity", str(channel.capacity), remedy)
             identity = (channel.source, channel.output, channel.target, channel.input, channel.delay)
             if identity in seen:
                 self.problem(channel, "", f"a duplicate of {channel.name}", "Delete one, or give it another delay.")
@@ -231,8 +254,13 @@ class Examination:
         if port not in ports:
             self.problem(channel, key, f"the unknown {what} {path}.{port}", suggestion(port, ports))
             return None
-        actor = self.actors.get(path)
-        return None if actor is None else resolve_kind(actor, ports[port].kind)
+        actor, kind = self.actors.get(path), ports[port].kind
+        lengths = [n for n in kind.shape if isinstance(n, str)] if isinstance(kind, ArraySpec) else []
+        absent = [n for n in lengths if actor is not None and not hasattr(actor, n)]
+        if absent:
+            remedy = f"Name an attribute of {spec.cls.__name__} that holds a length."
+            self.problem(channel, key, f"{path}.{port}, whose shape names {absent[0]!r}", remedy)
+        return None if actor is None or absent else resolve_kind(actor, kind)
 
     def check_cycles(self) -> None:
         edges: dict[str, list[str]] = {}

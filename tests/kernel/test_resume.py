@@ -155,7 +155,6 @@ def test_folder_that_holds_a_run_takes_no_other(stopped: Path) -> None:
         started(stopped)
 
 
-@pytest.mark.xfail(reason="new_sink takes a torn header for a run", strict=False)
 def test_run_that_was_killed_before_it_began_can_begin_again_in_its_folder(tmp_path: Path, digest: str) -> None:
     finish(started(tmp_path / "run"))
     whole = journal_of(tmp_path / "run").read_bytes()
@@ -174,7 +173,6 @@ def test_folder_that_cannot_be_written_takes_no_run(tmp_path: Path) -> None:
         started(tmp_path / "file")
 
 
-@pytest.mark.xfail(reason="the header of a run without plugins holds no content hash of the kernel", strict=False)
 def test_program_that_resumes_its_graph_needs_no_plugins(tmp_path: Path) -> None:
     with Simulation(noisy(), seed=3, folder=tmp_path / "run") as sim:
         sim.advance(10)
@@ -227,7 +225,6 @@ def test_missing_snapshots_only_cost_time(stopped: Path, digest: str) -> None:
     assert finish(resumed(stopped)) == digest
 
 
-@pytest.mark.xfail(reason="launch does not yet pass the marks of the journal to Shelf.newest_sound", strict=False)
 def test_snapshot_of_a_past_that_was_undone_is_never_gone_on_from(tmp_path: Path) -> None:
     """Its file is whole, but the journal that led to it is gone, as after damage or a lost disk cache."""
     folder = tmp_path / "run"
@@ -576,7 +573,6 @@ def test_runs_tell_in_what_they_were_made_differently(tmp_path: Path, kept: Path
     assert difference(one, same) is None
 
 
-@pytest.mark.xfail(reason="difference does not look beyond the first stretch", strict=False)
 def test_runs_with_other_actors_are_compared_to_their_end(tmp_path: Path) -> None:
     """One more actor moves the places of others, so that all chains differ; the mail differs much later."""
 
