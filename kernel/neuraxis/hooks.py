@@ -85,7 +85,7 @@ class Specification:
         Returns:
             Name, as `--backend` takes it, to factory. A name offered twice is `DuplicateName`.
 
-        Since: API 1.0. Suite: `neuraxis.testing.BackendSuite`.
+        Since: API 1.0. Suite: `neuraxis_snn.testing.BackendSuite`.
         """
 
     @hookspec

@@ -33,18 +33,20 @@ class Eye(Actor):
     """Shows pictures: each for a while, then nothing for a while.
 
     A pixel makes Poisson spikes at a rate in proportion to its brightness. While training, a picture to which
-    too few spikes came back is shown again, stronger; such a showing counts like any other.
+    too few spikes came back is shown again, stronger.
     Determinism: exact.
     """
 
     images: Resource = parameter(Resource, help="labelled images")
-    train: int = parameter(int, help="showings to learn from", at_least=0)
+    train: int = parameter(int, help="showings to learn from; or pictures, see repeats_count", at_least=0)
+    repeats_count: bool = parameter(bool, True, help="whether showing a picture again counts as one of `train`")
     label: int = parameter(int, help="pictures to find out what neurons stand for; the last of the training set")
     test: int = parameter(int, help="unseen pictures to answer", at_least=0)
     show: int = parameter(int, "350 ms", unit="ticks", help="how long a picture is shown", at_least=1)
     rest: int = parameter(int, "150 ms", unit="ticks", help="how long nothing is shown after it", at_least=3)
     rate: float = parameter(float, "63.75 Hz", unit="Hz", help="rate of a white pixel", at_least=0)
     enough: int = parameter(int, 5, help="spikes that must come back while training", at_least=0)
+    strongest: int = parameter(int, 8, help="strength at which a picture is given up", at_least=2)
     exam: int = parameter(int, 4, help="strength while nothing is learned; 2 is a first showing's", at_least=1)
     dt: float = parameter(float, "0.5 ms", unit="ms", help="step of the spikes")
     backend: Backend = parameter(Backend, semantic=False, help="what computes the network")
@@ -55,6 +57,7 @@ class Eye(Actor):
     resting = Output(int, "the showing of that number is over")
 
     number: int = state(0)
+    done: int = state(0)
     moment: int = state(0)
     picture: int = state(-1)
     strength: int = state(STRENGTH)
@@ -82,8 +85,8 @@ class Eye(Actor):
     @on_timer("tick")
     def tick(self, context: Context) -> None:
         """Show a picture, or rest."""
-        if self.moment == 0:
-            self._appear(context)
+        if self.moment == 0 and not self._appear(context):
+            return
         if self.moment < self.show:
             steps = steps_per_tick(context.tick_length, self.dt)
             context.send("spikes", self._engine.advance(steps)["pixels"])
@@ -94,8 +97,7 @@ class Eye(Actor):
         self.moment += 1
         if self.moment == self.show + self.rest:
             self.number, self.moment = self.number + 1, 0
-        if self.number < self.train + self.label + self.test:
-            context.wake(1, "tick")
+        context.wake(1, "tick")
 
     @on(response)
     def hear(self, _: Context, response: Response) -> None:
@@ -106,26 +108,32 @@ class Eye(Actor):
     @property
     def phase(self) -> Phase:
         """What the present showing is for."""
-        if self.number < self.train:
+        if self.done < self.train:
             return "train"
-        return "label" if self.number < self.train + self.label else "test"
+        return "label" if self.done < self.train + self.label else "test"
 
-    def _appear(self, context: Context) -> None:
+    def _appear(self, context: Context) -> bool:
+        """Show the next picture, or the last one again. Returns whether there is one."""
+        weak = self.came_back < self.enough and self.strength < self.strongest
+        again = self.picture >= 0 and self.phase == "train" and weak
+        if self.number > 0 and (self.repeats_count or not again):
+            self.done += 1
+        if self.done == self.train + self.label + self.test:
+            return False
         phase, images, labels = self.phase, self._data.train_images, self._data.train_labels
         if phase == "train":
-            if self.picture >= 0 and self.came_back < self.enough:
-                self.strength += 1
-            else:
-                self.picture, self.strength = (self.picture + 1) % len(images), STRENGTH
+            self.picture = self.picture if again else (self.picture + 1) % len(images)
+            self.strength = self.strength + 1 if again else STRENGTH
         elif phase == "label":
-            self.picture = len(images) - self.label + self.number - self.train
+            self.picture = len(images) - self.label + self.done - self.train
             self.strength = self.exam
         else:
             images, labels = self._data.test_images, self._data.test_labels
-            self.picture, self.strength = self.number - self.train - self.label, self.exam
+            self.picture, self.strength = self.done - self.train - self.label, self.exam
         self.came_back = 0
         self._engine.write("pixels", "chance", self._chance()[images[self.picture]])
         context.send("shown", Shown(self.number, self.picture, int(labels[self.picture]), phase))
+        return True
 
     def _chance(self) -> np.ndarray:
         """Return the chance of a spike in a step for each brightness: (256,)."""

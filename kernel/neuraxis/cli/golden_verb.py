@@ -55,11 +55,13 @@ def update(
 ) -> None:
     """Make a golden, or change it on purpose."""
     from neuraxis.errors import UsageInvalid
+    from neuraxis.files import make_folder
     from neuraxis.trace.golden import read_golden, take, write_golden
 
     old: Golden | None = read_golden(file) if file.exists() else None
     if scenario is None and old is None:
         raise UsageInvalid(what=f"{file} does not exist yet", remedy="Name its scenario with --scenario.")
+    make_folder(file.parent)
     relative = old.scenario if scenario is None and old is not None else _relative(scenario or Path(), file)
     overrides = tuple(set_) if set_ else (old.overrides if old is not None else ())
     end = until if until is not None else (old.until if old is not None else None)

@@ -137,6 +137,7 @@ class Source:
             self.line(f"{p}_c_{name} = {p}_numbers[{number}]")
         if population.refractory:
             self.take(f"{p}_hold", f"{p}_refractory")
+            self.line(f"{p}_pause = np.int32({p}_refractory)")
         if population.period:
             self.take(f"{p}_period")
         if model.inputs:
@@ -191,7 +192,6 @@ class Source:
                 self._store(p, model.states)
         if population.draws:
             self._draw(population, p)
-        self.line(f"{p}_any = np.uint8(0)")
         with self.block(f"for i in range({p}_n):"):
             self._load(p, model.states)
             if population.refractory:
@@ -209,10 +209,8 @@ class Source:
             self.line(f"u_spiked = {self._code(program.threshold, names)}")
             self.assign(program.after, names)
             if population.refractory:
-                self.line(f"{p}_hold[i] = np.int32({p}_refractory if u_spiked else hold)")
-            self.line("flag = np.uint8(u_spiked)")
-            self.line(f"{p}_spiked[i] = flag")
-            self.line(f"{p}_any |= flag")
+                self.line(f"{p}_hold[i] = {p}_pause if u_spiked else hold")
+            self.line(f"{p}_spiked[i] = u_spiked")
             self._store(p, model.states)
         self._gather(population, p)
 
@@ -257,13 +255,12 @@ class Source:
 
     def _gather_flags(self, p: str) -> None:
         """Look at eight flags at a time: few neurons spike in a step."""
-        self.line(f"if {p}_any:")
-        self.line(f"    for word in range({p}_words.shape[0]):")
-        self.line(f"        if {p}_words[word]:")
-        self.line("            for i in range(8 * word, 8 * word + 8):")
-        self.line(f"                if {p}_spiked[i]:")
-        self.line(f"                    {p}_ring[{p}_slot, {p}_m] = i")
-        self.line(f"                    {p}_m += 1")
+        self.line(f"for word in range({p}_words.shape[0]):")
+        self.line(f"    if {p}_words[word]:")
+        self.line("        for i in range(8 * word, 8 * word + 8):")
+        self.line(f"            if {p}_spiked[i]:")
+        self.line(f"                {p}_ring[{p}_slot, {p}_m] = i")
+        self.line(f"                {p}_m += 1")
 
     # ------------------------------------------------------------------------------ synapses
 
