@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 DOTS_MAX: Final = 20_000
 """Spikes above which a raster is drawn as pixels."""
 
+SECONDS_FROM_MS: Final = 10_000
+"""Times from which a raster is labelled in seconds."""
+
 MISSING: Final = "The picture needs matplotlib. Install it with: pip install 'neuraxis[viz]'"
 
 
@@ -53,13 +56,17 @@ def picture(
 def raster(title: str, caption: str, times_ms: np.ndarray, neurons: np.ndarray, count: int) -> Chart:
     """Return a raster plot: time to the right, neurons upwards, a dot for each spike."""
 
+    in_seconds = bool(len(times_ms)) and float(times_ms[-1]) > SECONDS_FROM_MS
+    times, unit = (times_ms / 1000, "s") if in_seconds else (times_ms, "ms")
+
     def draw(figure: Any) -> None:
         axes = figure.subplots()
-        if len(times_ms) > DOTS_MAX:
-            axes.plot(times_ms, neurons, ",", color="#1f4e79", alpha=0.5)
+        if len(times) > DOTS_MAX:
+            axes.plot(times, neurons, ",", color="#1f4e79", alpha=0.5)
         else:
-            height = max(1.0, min(12.0, 160 / max(count, 1)))
-            axes.plot(times_ms, neurons, "|", color="#1f4e79", markersize=height, markeredgewidth=1.0)
-        axes.set(xlabel="time (ms)", ylabel="neuron", ylim=(-0.5, count - 0.5))
+            height = max(3.0, min(12.0, 160 / max(count, 1)))
+            axes.plot(times, neurons, "|", color="#1f4e79", markersize=height, markeredgewidth=1.0)
+        axes.set(xlabel=f"time ({unit})", ylabel="neuron", ylim=(-0.5, count - 0.5))
+        axes.ticklabel_format(axis="x", useOffset=False, style="plain")
 
     return picture(title, caption, draw, form="png" if len(times_ms) > DOTS_MAX else "svg", size=(9, 3.5))

@@ -132,28 +132,52 @@ def stopped(command: Command, *, by: signal.Signals) -> tuple[int, str]:
     return process.returncode if process.returncode >= 0 else 128 - process.returncode, told
 
 
+def typed(command: Command, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    """Run a command in this process, and return exit code and output."""
+    root = logging.getLogger("neuraxis")
+    monkeypatch.setattr(root, "handlers", list(root.handlers))
+    monkeypatch.setattr(root, "propagate", root.propagate)
+    monkeypatch.setattr(sys, "argv", list(command.words))
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return int(ended.value.code or 0), "".join(capsys.readouterr())
+
+
+def require_shown(command: Command, told: str, *, varies: re.Pattern[str] = VARIES) -> None:
+    """Check that every line that a page shows below a command is in its output."""
+    lines = {flat(each) for each in told.splitlines()}
+    for shown in command.shown:
+        assert varies.search(shown) or flat(shown) in lines, f"{shlex.join(command.words)} does not print: {shown}"
+
+
 @pytest.mark.slow
 def test_the_commands_of_the_tour_do_what_it_shows(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    root = logging.getLogger("neuraxis")
-    monkeypatch.setattr(root, "handlers", list(root.handlers))
-    monkeypatch.setattr(root, "propagate", root.propagate)
     found = [command for command in commands(TOUR) if command.words[0] == "neuraxis"]
     assert len(found) > 10
     for command in found:
-        line = shlex.join(command.words)
         if "Ctrl-C" in command.note or "kill" in command.note:
             code, told = stopped(command, by=signal.SIGINT if "Ctrl-C" in command.note else signal.SIGKILL)
         else:
-            monkeypatch.setattr(sys, "argv", list(command.words))
-            with pytest.raises(SystemExit) as ended:
-                main()
-            code, told = int(ended.value.code or 0), "".join(capsys.readouterr())
-        assert code == command.code, f"{line}\n{told}"
-        lines = {flat(each) for each in told.splitlines()}
-        for shown in command.shown:
-            assert VARIES.search(shown) or flat(shown) in lines, f"{line} does not print: {shown}"
+            code, told = typed(command, monkeypatch, capsys)
+        assert code == command.code, f"{shlex.join(command.words)}\n{told}"
+        require_shown(command, told)
+
+
+def test_explore_finds_the_mistake_that_the_page_makes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = DOCS / "writing-a-plugin.md"
+    (plugin,) = (code for code in blocks(page, "python") if "MANIFEST" in code)
+    (scenario,) = blocks(page, "toml")
+    (command,) = (each for each in commands(page) if "--plan" in each.words)
+    (tmp_path / "forgetful.py").write_text(plugin)
+    (tmp_path / "forgetful.toml").write_text(scenario)
+    monkeypatch.chdir(tmp_path)
+    code, told = typed(command, monkeypatch, capsys)
+    assert code == command.code == 3
+    require_shown(command, told, varies=re.compile("$^"))
 
 
 def test_every_line_in_a_console_is_a_command_or_its_output() -> None:

@@ -25,6 +25,7 @@ from neuraxis.cli import main
 from neuraxis.errors import NeuraxisError, ScenarioInvalid
 from neuraxis.faults import KINDS
 from neuraxis.hooks import Manifest, Specification
+from neuraxis.journal.record import KIND_OF
 from neuraxis.launch import open_scenario
 from neuraxis.scenario import format as form
 from neuraxis.scenario.resolve import BACKEND_VARIABLE
@@ -247,3 +248,23 @@ def test_every_error_is_listed_with_its_code_and_exit_code() -> None:
         if len(cells) == 5 and cells[2].isdecimal() and all(cell.strip("| ") for cell in cells)
     }
     assert listed == {(each.__name__, each.code, each.exit_code) for each in errors()}
+
+
+# ------------------------------------------------------------------------------------ records
+
+
+def test_every_kind_of_record_and_every_file_of_a_run_is_on_the_page(run_folder: Path) -> None:
+    text = page("records.md")
+    assert all(f"| `{kind.__name__}` |" in text for kind in KIND_OF)
+    listed = text.partition("| `journal.nxj` |")[2].partition("## Journal")[0]
+    assert all(f"`{each.name}" in listed for each in run_folder.iterdir() if each.name != "journal.nxj")
+
+
+def test_the_trace_on_the_page_is_what_a_run_writes(tmp_path: Path) -> None:
+    told("run", RING, "--until", "3", "--trace", "full", "--folder", str(tmp_path / "run"), "--json")
+    assert (tmp_path / "run" / "trace.jsonl").read_text().splitlines()[1] in page("records.md")
+
+
+def test_the_head_of_a_golden_on_the_page_is_that_of_ring() -> None:
+    head = json.loads((ROOT / "golden" / "ring.json").read_text())["head"]
+    assert all(line in page("records.md") for line in head[:2])
