@@ -13,9 +13,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from neuraxis import Actor, Backend, Context, Inbox, Input, Output, on_inbox, on_start, parameter, state
+from neuraxis import Context, Inbox, Input, Output, on_inbox, on_start, parameter, state
 from neuraxis_cognition.messages import Fields, Response, Shown
-from neuraxis_snn import MODELS, TRIPLET_STDP, Network, Spikes, steps_per_tick
+from neuraxis_snn import MODELS, TRIPLET_STDP, Network, Spikes
+from neuraxis_snn.actors import EngineActor
 
 INITIAL_WEIGHT: Final = 0.3
 """Largest initial weight of a plastic synapse; they are uniform between 0 and this."""
@@ -23,7 +24,7 @@ INITIAL_WEIGHT: Final = 0.3
 PLASTIC: Final = "inputs->excitatory"
 
 
-class Associative(Actor):
+class Associative(EngineActor):
     """Learns pictures without labels, and answers each with spikes.
 
     While the layer learns, the weights onto every neuron are scaled to one sum before each picture. In the
@@ -37,7 +38,6 @@ class Associative(Actor):
         int, 100, help="number of excitatory neurons, and of their inhibitory partners", at_least=2
     )
     learns: bool = parameter(bool, True, help="whether it learns in the phase train")
-    dt: float = parameter(float, "0.5 ms", unit="ms", help="step; a whole fraction of a tick")
     total: float = parameter(float, 78.0, help="sum of the weights onto a neuron", at_least=0)
     excite: float = parameter(float, 10.4, help="weight from a neuron to its partner")
     inhibit: float = parameter(float, 17.0, help="weight from a partner to all other neurons")
@@ -45,7 +45,6 @@ class Associative(Actor):
     rate_pre: float = parameter(float, 1e-4, help="how much an arriving spike weakens a synapse")
     rate_post: float = parameter(float, 1e-2, help="how much an outgoing spike strengthens a synapse")
     tell_fields: int = parameter(int, 1_000, help="showings between two reports of the weights", at_least=1)
-    backend: Backend = parameter(Backend, semantic=False, help="what computes the network")
 
     spikes_in = Input(Spikes, "spikes of the inputs in the tick before")
     shown = Input(Shown, "a picture appears")
@@ -62,7 +61,7 @@ class Associative(Actor):
     def setup(self) -> None:
         """Lay out the network; initial weights are drawn at the start."""
         self.counts = np.zeros(self.neurons, np.int32)
-        self._engine = self._build(np.zeros((self.inputs, self.neurons)))
+        self.engine = self._build(np.zeros((self.inputs, self.neurons)))
 
     def _build(self, weights: np.ndarray) -> Any:
         network = Network(dt=f"{self.dt!r} ms")
@@ -91,8 +90,8 @@ class Associative(Actor):
         """Draw the initial weights."""
         size = self.inputs * self.neurons
         draws = context.stream("weights").random(size).reshape(self.inputs, self.neurons)
-        self._engine = self._build(draws * INITIAL_WEIGHT)
-        self._engine.normalise(PLASTIC, self.total)
+        self.engine = self._build(draws * INITIAL_WEIGHT)
+        self.engine.normalise(PLASTIC, self.total)
 
     @on_inbox
     def compute(self, context: Context, inbox: Inbox) -> None:
@@ -105,8 +104,7 @@ class Associative(Actor):
         spikes = inbox.payloads("spikes_in")
         if not self.awake or not spikes:
             return
-        steps = steps_per_tick(context.tick_length, self.dt)
-        found = self._engine.advance(steps, {"inputs": spikes[0]}, learning=self.learning)["excitatory"]
+        found = self.engine.advance(self.steps(context), {"inputs": spikes[0]}, learning=self.learning)["excitatory"]
         if len(found):
             self.counts += np.bincount(found.neurons, minlength=self.neurons).astype(np.int32)
             self.spiked += len(found)
@@ -117,20 +115,10 @@ class Associative(Actor):
         self.learning = self.learns and shown.phase == "train"
         self.counts = np.zeros(self.neurons, np.int32)
         if self.learning:
-            self._engine.normalise(PLASTIC, self.total)
+            self.engine.normalise(PLASTIC, self.total)
         if self.learning and shown.number % self.tell_fields == 0:
-            context.send("fields", Fields(shown.number, self._engine.weights(PLASTIC)))
+            context.send("fields", Fields(shown.number, self.engine.weights(PLASTIC)))
 
     def figures(self) -> Mapping[str, int]:
         """How many spikes there were."""
         return {"spikes": self.spiked}
-
-    def capture(self) -> dict[str, Any]:
-        """Return the state, with the engine's."""
-        return {**super().capture(), "engine": self._engine.capture()}
-
-    def restore(self, captured: Mapping[str, Any]) -> None:
-        """Take over a captured state."""
-        rest = dict(captured)
-        self._engine.restore(rest.pop("engine"))
-        super().restore(rest)

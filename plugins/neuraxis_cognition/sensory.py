@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from neuraxis import (
-    Actor,
-    Backend,
     Context,
     Input,
     Output,
@@ -22,14 +20,15 @@ from neuraxis import (
 )
 from neuraxis_cognition.data import ImagesUnusable, load
 from neuraxis_cognition.messages import Phase, Response, Shown
-from neuraxis_snn import MODELS, NO_SPIKES, Network, Spikes, steps_per_tick
+from neuraxis_snn import MODELS, NO_SPIKES, Network, Spikes
+from neuraxis_snn.actors import EngineActor
 from neuraxis_snn.encoders import poisson
 
 STRENGTH: Final = 2
 """Strength of a first showing, at which a white pixel has its rate. A repeated one is stronger by one, each time."""
 
 
-class Eye(Actor):
+class Eye(EngineActor):
     """Shows pictures: each for a while, then nothing for a while.
 
     A pixel makes Poisson spikes at a rate in proportion to its brightness. While training, a picture to which
@@ -48,8 +47,6 @@ class Eye(Actor):
     enough: int = parameter(int, 5, help="spikes that must come back while training", at_least=0)
     strongest: int = parameter(int, 8, help="strength at which a picture is given up", at_least=2)
     exam: int = parameter(int, 4, help="strength while nothing is learned; 2 is a first showing's", at_least=1)
-    dt: float = parameter(float, "0.5 ms", unit="ms", help="step of the spikes")
-    backend: Backend = parameter(Backend, semantic=False, help="what computes the network")
 
     response = Input(Response, "how often the neurons spiked while the picture was shown")
     shown = Output(Shown, "a picture appears")
@@ -72,14 +69,13 @@ class Eye(Actor):
         self._pixels = self._data.train_images.shape[1]
         network = Network(dt=f"{self.dt!r} ms")
         network.population("pixels", self._pixels, MODELS["poisson"])
-        self._engine = self.backend.build(network)
+        self.engine = self.backend.build(network)
         self._chances: dict[int, np.ndarray] = {}
 
     @on_start
     def begin(self, context: Context) -> None:
         """Draw the key of the noise and begin with the first picture."""
-        word = int(context.stream("noise").raw(1)[0])
-        self._engine.key = (word & 0xFFFFFFFF, word >> 32)
+        self.seed_noise(context)
         context.wake(1, "tick")
 
     @on_timer("tick")
@@ -88,8 +84,7 @@ class Eye(Actor):
         if self.moment == 0 and not self._appear(context):
             return
         if self.moment < self.show:
-            steps = steps_per_tick(context.tick_length, self.dt)
-            context.send("spikes", self._engine.advance(steps)["pixels"])
+            context.send("spikes", self.engine.advance(self.steps(context))["pixels"])
         else:
             if self.moment == self.show:
                 context.send("resting", self.number)
@@ -131,7 +126,7 @@ class Eye(Actor):
             images, labels = self._data.test_images, self._data.test_labels
             self.picture, self.strength = self.done - self.train - self.label, self.exam
         self.came_back = 0
-        self._engine.write("pixels", "chance", self._chance()[images[self.picture]])
+        self.engine.write("pixels", "chance", self._chance()[images[self.picture]])
         context.send("shown", Shown(self.number, self.picture, int(labels[self.picture]), phase))
         return True
 
@@ -145,13 +140,3 @@ class Eye(Actor):
     def figures(self) -> Mapping[str, int]:
         """How far it is."""
         return {"showings": self.number}
-
-    def capture(self) -> dict[str, Any]:
-        """Return the state, with the engine's."""
-        return {**super().capture(), "engine": self._engine.capture()}
-
-    def restore(self, captured: Mapping[str, Any]) -> None:
-        """Take over a captured state."""
-        rest = dict(captured)
-        self._engine.restore(rest.pop("engine"))
-        super().restore(rest)

@@ -30,7 +30,39 @@ from neuraxis_snn.plots import raster
 from neuraxis_snn.spikes import NO_SPIKES, Spikes
 
 
-class Neurons(Actor):
+class EngineActor(Actor):
+    """Base of actors that compute a network: what the engine remembers is part of their state.
+
+    Attributes:
+        engine: The engine; `setup` makes it.
+        backend: What made it.
+    """
+
+    dt: float = parameter(float, "0.5 ms", unit="ms", help="step; a whole fraction of a tick")
+    backend: Backend = parameter(Backend, semantic=False, help="what computes the network")
+    engine: Engine
+
+    def seed_noise(self, context: Context) -> None:
+        """Draw the key of the engine's noise from the actor's stream `noise`."""
+        word = int(context.stream("noise").raw(1)[0])
+        self.engine.key = (word & 0xFFFFFFFF, word >> 32)
+
+    def steps(self, context: Context) -> int:
+        """Return how many steps make a tick."""
+        return steps_per_tick(context.tick_length, self.dt)
+
+    def capture(self) -> dict[str, Any]:
+        """Return the state, with the engine's."""
+        return {**super().capture(), "engine": self.engine.capture()}
+
+    def restore(self, captured: Mapping[str, Any]) -> None:
+        """Take over a captured state."""
+        rest = dict(captured)
+        self.engine.restore(rest.pop("engine"))
+        super().restore(rest)
+
+
+class Neurons(EngineActor):
     """A population of neurons with spikes from outside, and synapses among themselves.
 
     It computes all steps of a tick at once, every tick, and sends the spikes of the tick as one message.
@@ -48,7 +80,6 @@ class Neurons(Actor):
     chance: float = parameter(float, 0.0, at_least=0, at_most=1, help="probability of a synapse between two neurons")
     among: float = parameter(float, 0.0, help="weight of these synapses")
     delay: float = parameter(float, "1 ms", unit="ms", help="delay of these synapses")
-    backend: Backend = parameter(Backend, semantic=False, help="what computes the network")
 
     spikes_in = Input(Spikes, "spikes on the lines, with steps counted from the start of the tick")
     spikes = Output(Spikes, "spikes of the neurons in this tick")
@@ -104,8 +135,7 @@ class Neurons(Actor):
             pre, post = np.nonzero(draws < self.chance)
             self._pairs = (pre.astype(np.int64), post.astype(np.int64))
             self.engine = self._build(self._pairs)
-        word = int(context.stream("noise").raw(1)[0])
-        self.engine.key = (word & 0xFFFFFFFF, word >> 32)
+        self.seed_noise(context)
         context.wake(1, "tick")
 
     @on_timer("tick")
@@ -116,7 +146,7 @@ class Neurons(Actor):
     @on_inbox
     def compute(self, context: Context, inbox: Inbox) -> None:
         """Compute the steps of this tick."""
-        steps = steps_per_tick(context.tick_length, self.dt)
+        steps = self.steps(context)
         given = inbox.payloads("spikes_in")
         spikes = given[0] if len(given) == 1 else Spikes.of(pair for each in given for pair in each.pairs())
         fired = self.engine.advance(steps, {"lines": spikes if given else NO_SPIKES})["neurons"]
@@ -131,14 +161,13 @@ class Neurons(Actor):
     def capture(self) -> dict[str, Any]:
         """Return the state, with the synapses and all that the engine remembers."""
         pre, post = self._pairs
-        return {**super().capture(), "pre": pre.copy(), "post": post.copy(), "engine": self.engine.capture()}
+        return {**super().capture(), "pre": pre.copy(), "post": post.copy()}
 
     def restore(self, captured: Mapping[str, Any]) -> None:
         """Take over a captured state."""
         rest = dict(captured)
         self._pairs = (np.array(rest.pop("pre")), np.array(rest.pop("post")))
         self.engine = self._build(self._pairs)
-        self.engine.restore(rest.pop("engine"))
         super().restore(rest)
 
 

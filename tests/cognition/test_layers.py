@@ -36,8 +36,8 @@ def test_the_layer_that_never_learns_sleeps_while_the_other_trains(ran: Simulati
     frozen, learner = ran.actor("frozen"), ran.actor("associative")
     assert isinstance(frozen, Associative)
     assert isinstance(learner, Associative)
-    assert frozen._engine.step == 6 * 10 * 100
-    assert learner._engine.step == 12 * 10 * 100
+    assert frozen.engine.step == 6 * 10 * 100
+    assert learner.engine.step == 12 * 10 * 100
 
 
 def test_both_layers_are_scored_beside_shuffled_labels(ran: Simulation) -> None:
@@ -50,14 +50,14 @@ def test_learning_changes_weights_and_thresholds_and_exams_change_nothing() -> N
     sim = Simulation.from_scenario(DIGITS, overrides=SHORT)
     layer = sim.actor("associative")
     assert isinstance(layer, Associative)
-    before = layer._engine.weights(PLASTIC)
+    before = layer.engine.weights(PLASTIC)
     sim.advance(until=62)
-    trained, theta = layer._engine.weights(PLASTIC), layer._engine.read("excitatory", "theta")
+    trained, theta = layer.engine.weights(PLASTIC), layer.engine.read("excitatory", "theta")
     assert not np.array_equal(before, trained)
     assert theta.max() > 20
     sim.advance(until=130)
-    assert np.array_equal(trained, layer._engine.weights(PLASTIC))
-    assert np.array_equal(theta, layer._engine.read("excitatory", "theta"))
+    assert np.array_equal(trained, layer.engine.weights(PLASTIC))
+    assert np.array_equal(theta, layer.engine.read("excitatory", "theta"))
 
 
 def test_a_picture_that_few_neurons_answer_is_shown_again_and_stronger() -> None:
