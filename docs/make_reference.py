@@ -7,6 +7,7 @@ A page marks each table that is made: it stands between `<!-- NAME: made by docs
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
 from pathlib import Path
@@ -109,7 +110,7 @@ def commands() -> Iterator[tuple[str, Any]]:
 
 
 def _usage(name: str, command: Any) -> str:
-    paragraphs = [" ".join(each.split()) for each in command.help.split("\n\n")]
+    paragraphs = [textwrap.fill(" ".join(each.split()), 120) for each in command.help.split("\n\n")]
     words = [_argument(each) for each in command.params if not _is_option(each)]
     words += [f"{each.opts[0]} …" for each in command.params if _is_option(each) and each.required]
     rows = [

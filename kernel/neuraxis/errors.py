@@ -9,7 +9,6 @@
     │   ├── PluginUnusable            a plugin is absent, broken or of another version
     │   ├── DuplicateName             two plugins offer one name
     │   ├── ExtraMissing              an optional library is not installed
-    │   ├── ResourceMismatch          a data file is not the one that the scenario pins
     │   └── UsageInvalid              a call or command line makes no sense
     ├── ContractError                 an actor broke its contract while running    exit code 1
     │   ├── PortUnknown
@@ -220,21 +219,6 @@ class ExtraMissing(InputError):
         return (
             f"{self.purpose} needs {self.library}, which is not installed. "
             f"Install it with: pip install 'neuraxis[{self.extra}]'"
-        )
-
-
-class ResourceMismatch(InputError):
-    """A data file differs from the one that the scenario pins by its SHA-256."""
-
-    code: ClassVar[str] = "NX108"
-    path: str
-    expected: str
-    got: str
-
-    def message(self) -> str:
-        return (
-            f"{self.path} has SHA-256 {self.got}, but the scenario pins {self.expected}. "
-            f'Restore the file, or pin the new one: sha256 = "{self.got}"'
         )
 
 

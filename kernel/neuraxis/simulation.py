@@ -95,6 +95,12 @@ class Simulation:
         ...     print(answer.value, sim.why(answer))
 
     It is used by one thread at a time. `AsyncSimulation` wraps it for programs with an event loop.
+
+    Attributes:
+        blueprint: What decides the run.
+        folder: Where its records lie; None keeps them in memory.
+        settings: What does not decide the run.
+        signer: Signs the snapshots that are written, if it is set.
     """
 
     def __init__(
@@ -201,6 +207,7 @@ class Simulation:
         self.folder = folder
         self.settings = settings
         self._plugins = plugins
+        self.signer: Signer | None = None
         self._base_name = ""
         self._closed = False
         self._runner = Runner(blueprint, wiring, sink, settings, self.run_name)
@@ -441,8 +448,10 @@ class Simulation:
 
     # ----------------------------------------------------------------------------- records
 
-    def snapshot(self, *, signer: Signer | None = None) -> Snapshot:
-        """Take a snapshot; with a run folder, write and journal it. Changes no digest.
+    def snapshot(self) -> Snapshot:
+        """Take a snapshot; with a run folder, write and journal it, signed by `signer` if there is one.
+
+        Changes no digest.
 
         Raises:
             StateNotCapturable: An actor's state cannot be captured.
@@ -463,7 +472,7 @@ class Simulation:
             from neuraxis.snapshot.shelf import Shelf
 
             shelf = Shelf(self.folder)
-            path, digest = shelf.put(snapshot, signer=signer, durable=self.settings.durable)
+            path, digest = shelf.put(snapshot, signer=self.signer, durable=self.settings.durable)
             self._runner.sink.append(SnapshotMark(self.tick, path.name, digest))
             shelf.keep_newest(self.settings.snapshots_kept, also=self._base_name)
             if self._plugins is not None:

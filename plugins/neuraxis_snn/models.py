@@ -240,6 +240,8 @@ LIF_NIR: Final = Model(
 )
 
 _DIGITS_MEMBRANE: Final = """
+        g_exc = g_exc + exc
+        g_inh = g_inh + inh
         pull_exc = g_exc * (reversal_exc - v)
         pull_inh = g_inh * (reversal_inh - v)
         v = v + rate * (((rest - v) + pull_exc) + pull_inh)
@@ -291,14 +293,10 @@ LIF_CONDUCTANCE: Final = Model(
     constants=_conductances,
     update=_DIGITS_MEMBRANE,
     threshold="active & (v > threshold)",
-    after="""
-        g_exc = g_exc + exc
-        g_inh = g_inh + inh
-        v = where(spiked, reset, v)
-    """,
+    after="v = where(spiked, reset, v)",
     refractory="refractory",
     source="Inhibitory neurons of Diehl & Cook, Front. Comput. Neurosci. 9:99 (2015); conductances in units of the "
-    "leak. Forward Euler, v bounded by the inhibitory reversal potential.",
+    "leak. Forward Euler, v bounded by the inhibitory reversal potential. What arrives acts in the same step.",
 )
 
 LIF_ADAPTIVE: Final = Model(
@@ -328,8 +326,6 @@ LIF_ADAPTIVE: Final = Model(
     update=_DIGITS_MEMBRANE,
     threshold="active & (v > threshold + theta)",
     after="""
-        g_exc = g_exc + exc
-        g_inh = g_inh + inh
         v = where(spiked, reset, v)
         theta = where(spiked & learning, theta + theta_plus, theta)
     """,

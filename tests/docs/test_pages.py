@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import shlex
@@ -67,6 +68,19 @@ def test_every_relative_link_leads_to_a_file_and_a_heading(page: Path) -> None:
 def test_the_map_names_every_page() -> None:
     linked = {(DOCS / link.partition("#")[0]).resolve() for link in LINK.findall((DOCS / "README.md").read_text())}
     assert {page.resolve() for page in PAGES} - linked == {DOCS / "README.md"}
+
+
+def test_the_map_of_the_code_names_every_room() -> None:
+    (rooms,) = (code for code in blocks(DOCS / "architecture.md", "") if code.startswith("kernel/neuraxis/"))
+    named = set(re.findall(r"\w+", rooms))
+    kernel = ROOT / "kernel" / "neuraxis"
+    found = {each.stem for folder in (kernel, kernel / "scheduler") for each in folder.iterdir()}
+    assert {name for name in found if not name.startswith((".", "__")) and name != "py"} <= named
+
+
+def test_the_glossary_is_sorted_and_has_every_word_once() -> None:
+    words = re.findall(r"^\| \*\*(.+?)\*\*", (DOCS / "glossary.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert words == sorted(set(words))
 
 
 # ------------------------------------------------------------------------------------ Python
@@ -178,6 +192,27 @@ def test_explore_finds_the_mistake_that_the_page_makes(
     code, told = typed(command, monkeypatch, capsys)
     assert code == command.code == 3
     require_shown(command, told, varies=re.compile("$^"))
+
+
+@pytest.mark.slow
+def test_the_package_of_the_page_is_written_and_conforms(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = DOCS / "writing-a-plugin.md"
+    found = {command.words[1]: command for command in commands(page)}
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path / "neuraxis-low-pass" / "src"))
+    for verb in ("new", "conform"):
+        code, told = typed(found[verb], monkeypatch, capsys)
+        assert code == 0, told
+        require_shown(found[verb], told)
+    answer = found["conform"]
+    code, told = typed(Command((*answer.words, "--json"), "", ()), monkeypatch, capsys)
+    assert all(f"`{key}`" in (DOCS / "reference" / "cli.md").read_text() for key in json.loads(told))
+    text = page.read_text(encoding="utf-8")
+    for name in ("pyproject.toml", "actors.py", "plugin.py", "conformance.py", "low-pass.toml"):
+        assert f"{name}` |" in text
+        assert list(tmp_path.rglob(name))
 
 
 def test_every_line_in_a_console_is_a_command_or_its_output() -> None:

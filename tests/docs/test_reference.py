@@ -21,15 +21,20 @@ import pytest
 import neuraxis
 import neuraxis_cognition
 import neuraxis_snn
+from neuraxis import wiring
 from neuraxis.cli import main
 from neuraxis.errors import NeuraxisError, ScenarioInvalid
-from neuraxis.faults import KINDS
+from neuraxis.faults import KINDS, parse_fault
 from neuraxis.hooks import Manifest, Specification
 from neuraxis.journal.record import KIND_OF
 from neuraxis.launch import open_scenario
 from neuraxis.scenario import format as form
+from neuraxis.scenario import read
 from neuraxis.scenario.resolve import BACKEND_VARIABLE
+from neuraxis.scheduler import effects, envelope, limits, loop
+from neuraxis.simulation import Simulation
 from neuraxis.snapshot.sign import KEY_VARIABLE
+from neuraxis.trace import why
 from neuraxis.units import UNITS
 
 ROOT = Path(__file__).parents[2]
@@ -105,9 +110,36 @@ def test_a_required_key_that_is_missing_is_a_mistake_of_that_name(key: str, tmp_
     assert key in [problem.key for problem in refused.value.problems]
 
 
-def test_the_scenarios_on_the_page_are_toml() -> None:
+def test_the_scenarios_on_the_page_are_toml_and_the_whole_ones_hold(tmp_path: Path) -> None:
+    for name in ("ring.toml", "ring.py"):
+        (tmp_path / name).write_text((ROOT / "scenarios" / name).read_text())
+    file = tmp_path / "page.toml"
+    whole = 0
     for part in page("scenario.md").split("```toml\n")[1:]:
-        tomllib.loads(part.partition("```")[0])
+        file.write_text(part.partition("```")[0])
+        if "neuraxis" in tomllib.loads(file.read_text()):
+            opened = open_scenario(file)
+            with Simulation(opened.blueprint) as sim:
+                sim.advance(until=2_000 if opened.scenario.name == "small-ring" else opened.resolved.until)
+                for each in opened.resolved.expect if opened.scenario.name == "ring" else ():
+                    assert each.judge(sim.figures()[each.figure]) is None
+            whole += 1
+    assert whole == 2
+
+
+def test_the_overrides_on_the_page_change_the_scenario() -> None:
+    listed = [cells[0].strip("| `") for cells in rows(section(page("scenario.md"), "## Overrides"))[2:]]
+    assert len(listed) == 5
+    plain = open_scenario(Path(RING)).scenario.canonical()
+    for override in listed:
+        assert open_scenario(Path(RING), overrides=[override]).scenario.canonical() != plain, override
+
+
+def test_the_faults_on_the_page_are_faults() -> None:
+    words = {"PATH": "a", "SOURCE": "b", "INPUT": "in", "TICK": "3", "SEQUENCE": "0"}
+    forms = [cells[0].strip("| `") for cells in rows(section(page("scenario.md"), "## Faults"))[2:]]
+    found = [parse_fault(re.sub(r"[A-Z]+", lambda word: words[word[0]], form)) for form in forms]
+    assert {fault.kind for fault in found} == set(KINDS)
 
 
 # ------------------------------------------------------------------------------ command line
@@ -268,3 +300,21 @@ def test_the_trace_on_the_page_is_what_a_run_writes(tmp_path: Path) -> None:
 def test_the_head_of_a_golden_on_the_page_is_that_of_ring() -> None:
     head = json.loads((ROOT / "golden" / "ring.json").read_text())["head"]
     assert all(line in page("records.md") for line in head[:2])
+
+
+# ------------------------------------------------------------------------------------ limits
+
+
+def test_the_limits_on_the_page_are_those_of_the_code() -> None:
+    text = (ROOT / "docs" / "semantics.md").read_text(encoding="utf-8")
+    listed = [cells[1].strip("| ") for cells in rows(section(text, "## Limits"))[2:]]
+    assert listed == [
+        f"{wiring.ACTORS_MAX:,}",
+        f"2{str(envelope.SEQUENCE_BITS).translate(str.maketrans('0123456789', '⁰¹²³⁴⁵⁶⁷⁸⁹'))}",
+        f"the newest {loop.OUTPUTS_KEPT:,}",
+        f"the newest {limits.DEAD_LETTERS_KEPT:,}",
+        f"{why.MESSAGES_MAX:,}",
+        f"{read.FILE_BYTES_MAX >> 20} MiB",
+        f"{read.INCLUDES_MAX}",
+        f"{effects.OFFLOAD_THREADS}",
+    ]

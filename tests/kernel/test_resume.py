@@ -428,7 +428,8 @@ def test_sound_run_is_told_file_by_file(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     with Simulation(talk(), folder=folder) as sim:
         sim.advance(3)
-        sim.snapshot(signer=Signer(bytes(32)))
+        sim.signer = Signer(bytes(32))
+        sim.snapshot()
     found = dict(check_run(folder))
     assert found["journal.nxj"] == "2 frames, chain unbroken"
     public = Signer(bytes(32)).public.hex()

@@ -29,10 +29,10 @@ SNAPSHOT_SHARE: Final = 0.05
 def complete(sim: Simulation, opened: Opened, until: int, *, report: Path | None, as_json: bool) -> int:
     """Run a simulation to its end, tell what it came to, and return the exit code."""
     began = time.perf_counter()
-    signer = Signer.from_environment()
+    sim.signer = Signer.from_environment()
     try:
         with progress(sim.name, until, start=sim.tick, hidden=as_json) as show:
-            _slices(sim, until, show, signer)
+            _slices(sim, until, show)
     except KeyboardInterrupt:
         sim.close()
         print(f"\nstopped at tick {sim.tick}; go on with: neuraxis resume {sim.folder}", file=sys.stderr)
@@ -40,7 +40,7 @@ def complete(sim: Simulation, opened: Opened, until: int, *, report: Path | None
     result = conclude(sim, opened.resolved.expect, backend=opened.resolved.backend, wall_s=time.perf_counter() - began)
     if sim.folder is not None:
         if not _has_just_been_taken(sim):
-            sim.snapshot(signer=signer)
+            sim.snapshot()
         page = html_report(sim, result, summary=opened.scenario.summary).encode()
         for path in filter(None, (sim.folder / "report.html", report)):
             write_atomically(path, [page])
@@ -50,7 +50,7 @@ def complete(sim: Simulation, opened: Opened, until: int, *, report: Path | None
     return 0 if result.passed else 1
 
 
-def _slices(sim: Simulation, until: int, show: Any, signer: Signer | None) -> None:
+def _slices(sim: Simulation, until: int, show: Any) -> None:
     step, snapshot_cost = 1, 0.0
     last_snapshot = began = time.perf_counter()
     while sim.tick < until:
@@ -62,7 +62,7 @@ def _slices(sim: Simulation, until: int, show: Any, signer: Signer | None) -> No
         show(sim.tick, "")
         wants = sim.folder is not None and sim.settings.snapshot_every is None
         if wants and now - last_snapshot > SNAPSHOT_S and snapshot_cost <= SNAPSHOT_SHARE * (now - began):
-            sim.snapshot(signer=signer)
+            sim.snapshot()
             last_snapshot = time.perf_counter()
             snapshot_cost += last_snapshot - now
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from neuraxis.launch import Opened
     from neuraxis.simulation import Simulation
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
 
 UNTIL_MAX = 300
 

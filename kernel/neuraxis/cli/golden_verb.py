@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from neuraxis.simulation import Simulation
     from neuraxis.trace.golden import Golden
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="Check or update goldens.")
+app = typer.Typer(
+    add_completion=False, rich_markup_mode="markdown", no_args_is_help=True, help="Check or update goldens."
+)
 
 
 @app.command()

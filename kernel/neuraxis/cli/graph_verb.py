@@ -13,7 +13,7 @@ from neuraxis.cli.terminal import JsonOption
 if TYPE_CHECKING:
     from neuraxis.wiring import Wiring
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
 
 
 class Form(StrEnum):

@@ -13,7 +13,12 @@ import typer
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="Write a new plugin package or scenario.")
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode="markdown",
+    no_args_is_help=True,
+    help="Write a new plugin package or scenario.",
+)
 
 NAME: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 

@@ -8,7 +8,9 @@ import typer
 
 from neuraxis.cli.terminal import JsonOption
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="List or check installed plugins.")
+app = typer.Typer(
+    add_completion=False, rich_markup_mode="markdown", no_args_is_help=True, help="List or check installed plugins."
+)
 
 
 @app.command("list")
@@ -28,11 +30,12 @@ def list_(json: JsonOption = False) -> None:
             entry["error"] = error.message()
         else:
             mine = next(each for each in plugins.loaded if each.source.name == name)
+            used = Plugins(mine.manifest.uses)  # what they offer is listed with them
             entry |= {
                 "version": mine.source.version,
                 "api": mine.manifest.api,
-                "actors": sorted(plugins.actors),
-                "backends": sorted(plugins.backends),
+                "actors": sorted(plugins.actors.keys() - used.actors.keys()),
+                "backends": sorted(plugins.backends.keys() - used.backends.keys()),
             }
         found.append(entry)
     if json:

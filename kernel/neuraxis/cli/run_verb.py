@@ -10,7 +10,7 @@ import typer
 
 from neuraxis.cli.terminal import JsonOption, LogOption
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
 
 
 @app.command()

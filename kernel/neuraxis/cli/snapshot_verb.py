@@ -9,7 +9,12 @@ import typer
 
 from neuraxis.cli.terminal import JsonOption
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="List, inspect, verify or migrate snapshots.")
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode="markdown",
+    no_args_is_help=True,
+    help="List, inspect, verify or migrate snapshots.",
+)
 
 RunArgument = Annotated[Path, typer.Argument(help="The run folder.")]
 FileArgument = Annotated[Path, typer.Argument(help="The snapshot file, *.nxs.")]

@@ -9,7 +9,7 @@ import typer
 
 from neuraxis.cli.terminal import JsonOption
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
 
 
 @app.command()

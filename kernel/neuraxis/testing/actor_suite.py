@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from neuraxis import codec
 from neuraxis.actor import Actor, Input, on
@@ -16,6 +16,10 @@ from neuraxis.testing.suite import Suite
 
 if TYPE_CHECKING:
     from neuraxis.graph import Graph
+
+
+TICKS_TRIED: Final = 100
+"""Ticks at which a run is stopped and resumed, at most; a shorter run is stopped at every tick."""
 
 
 class _Bystander(Actor):
@@ -82,7 +86,7 @@ class ActorSuite(Suite):
 
     def test_stopping_and_resuming_at_any_tick_changes_nothing(self) -> None:
         with self.run() as sim:
-            for at in sorted({0, min(1, self.ticks), self.ticks // 3, self.ticks // 2, self.ticks - 1}):
+            for at in range(0, self.ticks, -(-self.ticks // TICKS_TRIED)):
                 assert resumed_digest(sim, at=at) == sim.digest, f"differs when resumed at tick {at}"
 
     def test_taking_a_snapshot_changes_nothing(self) -> None:
