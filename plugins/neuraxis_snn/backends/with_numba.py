@@ -6,10 +6,15 @@ keeps the machine code beside it: a network of a known structure starts in a fra
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import importlib.util
+import logging
 import os
+import shutil
 import sys
+import tempfile
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, final
 
@@ -28,6 +33,8 @@ if TYPE_CHECKING:
 
 NAME: Final = "numba"
 CACHE_VARIABLE: Final = "NEURAXIS_CACHE"
+
+log = logging.getLogger("neuraxis.snn")
 
 
 @final
@@ -136,17 +143,26 @@ def compiled(text: str) -> Callable[..., Any]:
     return function
 
 
+@lru_cache(maxsize=1)
 def _cache_folder() -> Path:
-    """Return the folder of generated code: the user's own, readable by nobody else."""
+    """Return the folder of generated code: the user's own, or one for this process where that cannot be used."""
     chosen = os.environ.get(CACHE_VARIABLE)
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path(os.path.expanduser("~")) / ".cache")
     folder = Path(chosen) if chosen else home / "neuraxis"
+    if _is_own(folder):
+        return folder
+    scratch = Path(tempfile.mkdtemp(prefix="neuraxis-"))
+    atexit.register(shutil.rmtree, scratch, ignore_errors=True)
+    log.info(
+        "generated code is not kept", extra={"facts": {"unusable": str(folder), "remedy": f"set {CACHE_VARIABLE}"}}
+    )
+    return scratch
+
+
+def _is_own(folder: Path) -> bool:
+    """Tell whether a folder belongs to the user and can be written: what lies there is executed."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if os.access(folder, os.W_OK) and folder.stat().st_uid == os.getuid():
-            return folder
+        return os.access(folder, os.W_OK) and folder.stat().st_uid == os.getuid()
     except OSError:
-        pass
-    import tempfile
-
-    return Path(tempfile.mkdtemp(prefix="neuraxis-"))  # nothing is kept, so every start compiles again
+        return False
