@@ -361,7 +361,10 @@ class InvariantBroken(RunError):
     got: str
 
     def message(self) -> str:
-        return f"invariant {self.invariant} does not hold at the end of tick {self.tick}: {self.got}."
+        return (
+            f"invariant {self.invariant} does not hold at the end of tick {self.tick}: {self.got}. "
+            "Correct the actors; neuraxis why RUN PATH#NUMBER tells what led to a message."
+        )
 
 
 class NoReply(RunError):

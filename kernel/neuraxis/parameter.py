@@ -19,6 +19,9 @@ REQUIRED: Final = object()
 KINDS: Final = (bool, int, float, str)
 TICKS: Final = "ticks"
 
+TICKS_MAX: Final = 2**44 - 1
+"""The last tick: the id of an activation has 44 bits for it."""
+
 
 @final
 class Resource(Struct, frozen=True):
@@ -127,7 +130,10 @@ class Parameter(Struct, frozen=True, eq=False):
         if type(value) is kind or (self.is_seam and isinstance(value, kind)):
             return value
         if kind is float and type(value) is int:
-            return float(value)
+            try:
+                return float(value)
+            except OverflowError:
+                raise Unfit("a number beyond 1e308", f"Write {self.description()}.") from None
         raise Unfit(repr(value), f"Write {self.description()}.")
 
     def _quantity(self, value: Any, tick: Fraction | None) -> int | float:
@@ -144,11 +150,9 @@ class Parameter(Struct, frozen=True, eq=False):
         raise Unfit(repr(value), f'A bare number has no unit. Write {self.description()}: "{value} {self.unit}"?')
 
     def _ticks(self, value: float | str, tick: Fraction | None) -> int:
-        if isinstance(value, int):
-            return value
-        if tick is None or isinstance(value, float):
+        if isinstance(value, float) or (tick is None and isinstance(value, str)):
             raise Unfit(repr(value), f"Write {self.description()}.")
-        return whole_ticks(value, tick)
+        return whole_ticks(value, tick or Fraction(1))
 
 
 def parameter(
@@ -192,14 +196,15 @@ def whole_ticks(value: int | str, tick: Fraction) -> int:
     """Return a number of ticks from a count, or from a time that is a whole number of ticks.
 
     Raises:
-        UnitInvalid: It is a text, but no such time.
+        UnitInvalid: It is a text, but no such time; or it is beyond `TICKS_MAX`.
     """
-    if isinstance(value, int):
-        return value
-    exact = units.parse(value).exactly("s") / tick
+    exact = Fraction(value) if isinstance(value, int) else units.parse(value).exactly("s") / tick
+    if abs(exact) > TICKS_MAX:
+        text = value if isinstance(value, str) else f"{float(value):g}" if value.bit_length() < 1_000 else "the number"
+        raise UnitInvalid(text=text, reason="is too many ticks", remedy=f"Write at most {TICKS_MAX:,} ticks.")
     if exact.denominator != 1:
         raise UnitInvalid(
-            text=value,
+            text=str(value),
             reason=f"is {float(exact):g} ticks, not a whole number",
             remedy=f"One tick is {duration(tick)}; use a multiple of it.",
         )
