@@ -36,6 +36,7 @@ cover: $(VENV)/.dev ## line coverage of the kernel; fails below 95 %
 
 prove: $(VENV)/.dev ## the long evidence: 20 hash seeds, 50 kills of each scenario, whole sweeps
 	$(PYTEST) -n 2 --dist worksteal -m "prove" --timeout 3600 -o addopts="-v"
+	$(PYTEST) -n 2 --dist worksteal -m "not prove and not slow" --timeout 3600 --hypothesis-profile prove tests/kernel tests/scenario tests/snn
 
 bench: $(VENV)/.dev ## measure, beside other libraries on the same work; prints a table
 	$(BIN)/python -m bench

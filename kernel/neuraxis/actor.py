@@ -294,6 +294,7 @@ def _collect(cls: type[Actor]) -> Declaration:
             elif isinstance(value, Output):
                 found.outputs[name] = _checked_port(cls, name, value)
             elif isinstance(reaction := getattr(value, "__neuraxis_reaction__", None), _Reaction):
+                _check_handler(cls, name, value)
                 is_async = is_async or inspect.iscoroutinefunction(value)
                 if reaction.source == "inbox":
                     inbox = name
@@ -326,6 +327,15 @@ def _entry(cls: type[Actor], method: str, reaction: _Reaction, names: Mapping[in
             remedy="Write @on(port) with an Input declared above it in the class body.",
         )
     return port
+
+
+def _check_handler(cls: type[Actor], method: str, handler: Any) -> None:
+    if inspect.isgeneratorfunction(handler) or inspect.isasyncgenfunction(handler):
+        raise DeclarationInvalid(
+            subject=f"{cls.__name__}.{method}",
+            reason="is a generator: calling it would do nothing",
+            remedy="Remove `yield`, and send each value with context.send.",
+        )
 
 
 def _checked_port(cls: type[Actor], name: str, port: Any) -> Any:

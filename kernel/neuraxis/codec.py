@@ -35,11 +35,14 @@ APART_BYTES_MIN: Final = 1024
 HEADS_MAX: Final = 4096
 """Shapes of arrays whose encoded head an `ArrayHasher` remembers."""
 
-NOT_CANONICAL: Final = (TypeError, OverflowError, UnicodeEncodeError)
-"""What encoding raises for a value without canonical form: of another type, beyond 64 bits, text that is no Unicode."""
+NOT_CANONICAL: Final = (TypeError, OverflowError, UnicodeEncodeError, RecursionError)
+"""What encoding raises for a value without canonical form: another type, beyond 64 bits, no Unicode, too deep."""
 
 DTYPE_KINDS: Final = "biufc"
 """Array kinds with a canonical byte form: boolean, integers, floats, complex."""
+
+_DTYPES: Final = frozenset(np.dtype(each).newbyteorder("<").str for each in "?bhiqBHIQefdFD")
+"""Types of canonical arrays as they are written; what a damaged byte makes of them must not reach NumPy's parser."""
 
 
 def is_canonical_dtype(dtype: np.dtype[Any]) -> bool:
@@ -69,7 +72,7 @@ def _array_from(data: memoryview | bytes) -> np.ndarray:
     raw = bytes(data)
     end = raw.index(b"\0")
     dtype, shape = raw[:end].decode().split(";")
-    if dtype[1:2] not in DTYPE_KINDS:
+    if dtype not in _DTYPES:
         raise ValueError(f"no canonical array has the type {dtype!r}")
     values = np.frombuffer(raw, dtype=dtype, offset=end + 1)
     return values.reshape([int(n) for n in shape.split(",") if n])

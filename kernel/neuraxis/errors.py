@@ -36,12 +36,18 @@ that it can travel home from another process.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, Final, dataclass_transform
 
 from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+PROBLEMS_SHOWN: Final = 30
+"""Mistakes of one scenario that its error prints; all of them are in its fact `problems`."""
+
+GOT_CHARACTERS: Final = 300
+"""Characters of a wrong value that an error prints."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
@@ -66,6 +72,15 @@ def suggestion(name: str, known: Iterable[str]) -> str:
         return "None is known here."
     shown = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
     return f"Known: {shown}."
+
+
+def told(error: BaseException) -> str:
+    """Return type and text of an exception that foreign code raised; making its text may fail, too."""
+    try:
+        text = str(error)
+    except Exception as other:  # noqa: BLE001 - it must not hide what it was to tell
+        text = f"(its text cannot be made: {type(other).__name__})"
+    return f"{type(error).__name__}: {_cut(text)}" if text else type(error).__name__
 
 
 @dataclass_transform(kw_only_default=True, eq_default=False)
@@ -126,8 +141,13 @@ class Problem(Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         place = f"{self.where}: " if self.where else ""
-        got = f" is {self.got}" if self.got else ""
-        return f"{place}{self.key}{got}. {self.expected}"
+        got = f" is {_cut(self.got)}" if self.got else ""
+        return f"{place}{_cut(self.key)}{got}. {self.expected}"
+
+
+def _cut(text: str) -> str:
+    """Return a text of what somebody wrote, cut to what fits on a screen."""
+    return text if len(text) <= GOT_CHARACTERS else f"{text[:GOT_CHARACTERS]}… ({len(text):,} characters)"
 
 
 class ScenarioInvalid(InputError):
@@ -140,7 +160,9 @@ class ScenarioInvalid(InputError):
     def message(self) -> str:
         count = len(self.problems)
         head = f"{self.name} has {count} mistake{'s' if count != 1 else ''}:"
-        return "\n  ".join([head, *(str(problem) for problem in self.problems)])
+        hidden = count - PROBLEMS_SHOWN
+        more = [f"… and {hidden:,} more. Correct these first."] if hidden > 0 else []
+        return "\n  ".join([head, *map(str, self.problems[:PROBLEMS_SHOWN]), *more])
 
 
 class FileUnusable(InputError):

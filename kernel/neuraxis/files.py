@@ -56,16 +56,28 @@ def write_atomically(path: Path, parts: Iterable[bytes | memoryview], *, durable
         raise
 
 
-def make_folder(path: Path) -> None:
+def make_folder(path: Path, *, anew: bool = False) -> bool:
     """Make a folder and its parents, if they are not there.
+
+    Args:
+        path: The folder.
+        anew: Whether to leave one alone that is there already.
+
+    Returns:
+        False if it was to be made anew, and was there.
 
     Raises:
         FileUnusable: It cannot be made.
     """
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        path.mkdir(parents=True, exist_ok=not anew)
+    except FileExistsError as error:
+        if anew:
+            return False
+        raise unusable(path, error, "Choose a folder that you can write to.") from error
     except OSError as error:
         raise unusable(path, error, "Choose a folder that you can write to.") from error
+    return True
 
 
 def sha256_of(path: Path, *, remedy: str) -> str:

@@ -173,7 +173,7 @@ def reopen(folder: Path, *, backend: str | None = None) -> tuple[Opened, Wiring,
         FileUnusable, JournalDamaged: The journal is missing, or its header is damaged.
         UsageInvalid: The run was made by a program, not from a scenario.
     """
-    path = folder / JOURNAL_NAME if folder.is_dir() else folder
+    path = folder if folder.is_file() else folder / JOURNAL_NAME
     header = read_journal(path, {}, header_only=True).header
     if not header.scenario:
         raise UsageInvalid(
@@ -258,14 +258,37 @@ class _Past:
         self.wiring = wiring
         self.plugins = plugins
         self.messages = blueprint.messages(wiring)
-        self.journal = read_journal(path, self.messages, tolerate_damage=True)
         self.shelf = Shelf(path.parent)
         self.notes: list[str] = []
         self.marks: list[SnapshotMark] = []
 
     def resume(self, settings: Settings, *, discard_damaged: bool, accept_changes: bool) -> Resumption:
-        journal = self.journal
+        """Lock the journal, read it, and go on; nobody writes between what is read and what is written."""
+        try:
+            writer = JournalWriter(self.path, durable=settings.durable, anew=False)
+        except FileUnusable:
+            self._read()
+            if (end := self.journal.ended()) is not None:  # complete: it can be told by whoever may read it
+                return Resumption(None, end, ())
+            raise
+        try:
+            self._read()
+            resumption = self._go_on(writer, settings, discard_damaged=discard_damaged, accept_changes=accept_changes)
+        except BaseException:
+            writer.close()
+            raise
+        if resumption.simulation is None:
+            writer.close()
+        return resumption
+
+    def _read(self) -> None:
+        self.journal = read_journal(self.path, self.messages, tolerate_damage=True)
         self._require_same_run()
+
+    def _go_on(
+        self, writer: JournalWriter, settings: Settings, *, discard_damaged: bool, accept_changes: bool
+    ) -> Resumption:
+        journal = self.journal
         snapshot = self._newest_snapshot()
         if journal.torn:
             self.notes.append(f"cut off {journal.torn} bytes of an unfinished record")
@@ -276,7 +299,6 @@ class _Past:
         if (end := journal.ended()) is not None:
             return Resumption(None, end, tuple(self.notes))
         mark, snapshot = self._accepted(snapshot, accept_changes=accept_changes)
-        writer = JournalWriter(self.path, durable=settings.durable)
         writer.go_on(end=journal.end, chain=journal.chain)
         for each in self.marks:
             writer.append(each)

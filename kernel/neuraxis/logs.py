@@ -7,6 +7,8 @@ import logging
 from datetime import UTC, datetime
 from typing import Any, Final, final
 
+from neuraxis.errors import UsageInvalid
+
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 ROOT: Final = "neuraxis"
@@ -31,8 +33,17 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, default=str, ensure_ascii=False)
 
 
+LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+
 def set_up(level: str) -> None:
-    """Send the package's logs to standard error as JSON lines. Programs that embed it decide for themselves."""
+    """Send the package's logs to standard error as JSON lines. Programs that embed it decide for themselves.
+
+    Raises:
+        UsageInvalid: There is no such level.
+    """
+    if level.upper() not in LEVELS:
+        raise UsageInvalid(what=f"--log {level!r} is no level", remedy=f"Write one of {', '.join(LEVELS)}.")
     handler = logging.StreamHandler()
     handler.setFormatter(JsonLines())
     logger = logging.getLogger(ROOT)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self, final
 
-import rfc8785
 from msgspec import Struct
 
+from neuraxis import codec
 from neuraxis.blueprint import History, Silence, execute_again, replay, replay_on
 from neuraxis.errors import Divergence
 from neuraxis.journal.read import Journal, read_journal
@@ -148,4 +148,4 @@ def _differing_keys(a: object, b: object, where: str = "") -> list[str]:
         return [
             each for i, (x, y) in enumerate(zip(a, b, strict=True)) for each in _differing_keys(x, y, f"{where}[{i}]")
         ]
-    return [] if rfc8785.dumps(a) == rfc8785.dumps(b) else [where]  # type: ignore[arg-type]
+    return [] if codec.pack(a) == codec.pack(b) else [where]

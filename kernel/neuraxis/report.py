@@ -45,7 +45,8 @@ class Report(Struct, frozen=True):
         facts: Seed, ticks, digest and the like, in order.
         figures: The scenario's own figures by actor and name.
         expectations: (figure, what was expected, what came, whether it holds).
-        charts: (actor path, chart).
+        charts: Pictures and tables as HTML, made by `render_chart`.
+        troubles: What could not be told, as sentences.
     """
 
     title: str
@@ -54,7 +55,8 @@ class Report(Struct, frozen=True):
     facts: Mapping[str, str]
     figures: Mapping[str, Any]
     expectations: Sequence[tuple[str, str, str, bool]]
-    charts: Iterable[tuple[str, Chart]]
+    charts: Iterable[str]
+    troubles: Sequence[str] = ()
 
 
 def render(report: Report) -> str:
@@ -70,11 +72,14 @@ def render(report: Report) -> str:
     if report.figures:
         rows_of_figures = [(name, _number(value)) for name, value in report.figures.items()]
         sections.append(_table("Figures", [("figure", "value"), *rows_of_figures]))
-    sections += [_chart(path, chart) for path, chart in report.charts]
+    if report.troubles:
+        sections.append(_table("What could not be told", [("", ""), *(("", each) for each in report.troubles)]))
+    sections += report.charts
     return _PAGE.format(title=_text(report.title), verdict=verdict, body="\n".join(sections))
 
 
-def _chart(path: str, chart: Chart) -> str:
+def render_chart(path: str, chart: Chart) -> str:
+    """Return a chart of the actor at `path` as HTML."""
     parts = [f"<section><h2>{_text(chart.title)} <small>{_text(path)}</small></h2>"]
     if chart.picture is not None and chart.form == "svg":
         parts.append(f"<figure>{_SVG_HEAD.sub(b'', chart.picture).decode()}</figure>")

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 from msgspec import Struct
 
-from neuraxis.report import Chart, Report, render
+from neuraxis.errors import told
+from neuraxis.report import Report, render, render_chart
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,8 +41,20 @@ class Result(Struct, frozen=True):
 
     @property
     def passed(self) -> bool:
-        """Whether all expectations hold."""
-        return all(each.holds for each in self.judged)
+        """Whether all expectations hold, and every actor could tell its figures and charts."""
+        return all(each.holds for each in self.judged) and not self.troubles
+
+    @property
+    def troubles(self) -> tuple[str, ...]:
+        """What actors failed to tell at the end of the run, as sentences; the rest of the result stands."""
+        return tuple(self.summary.get("troubles", ()))
+
+    def with_troubles(self, more: Iterable[str]) -> Result:
+        """Return this result with further troubles."""
+        troubles = [*self.troubles, *more]
+        if not troubles:
+            return self
+        return Result({**self.summary, "troubles": troubles, "passed": False}, self.judged)
 
 
 def conclude(
@@ -57,7 +70,7 @@ def conclude(
         workers: Processes that took part.
     """
     statistics = sim.statistics
-    figures = {name: _plain(value) for name, value in sim.figures().items()}
+    figures, troubles = figures_of(sim)
     known = {"ticks": sim.tick, "messages": statistics.messages, **figures}
     judged = tuple(_judge(each, known) for each in expectations)
     summary = {
@@ -80,7 +93,38 @@ def conclude(
         "waiting": statistics.waiting,
         "passed": all(each.holds for each in judged),
     }
-    return Result(summary, judged)
+    return Result(summary, judged).with_troubles(troubles)
+
+
+def figures_of(sim: Simulation) -> tuple[dict[str, Any], list[str]]:
+    """Return the figures of all actors, and what is wrong with those of some: a run is not lost for them."""
+    figures: dict[str, Any] = {}
+    troubles: list[str] = []
+    for path, actor in sim.actors():
+        try:
+            own = {str(name): _plain(value) for name, value in actor.figures().items()}
+        except Exception as error:  # noqa: BLE001 - foreign code, at the end of a run whose result must not be lost
+            troubles.append(f"{path}: figures() raised {told(error)}. Correct the actor.")
+            continue
+        for name, value in own.items():
+            if isinstance(value, bool | float | str | None) or (isinstance(value, int) and abs(value) < 2**63):
+                figures[f"{path}.{name}"] = value
+            else:
+                what = "an integer beyond 64 bits" if isinstance(value, int) else f"a {type(value).__qualname__}"
+                troubles.append(f"{path}: figure {name!r} is {what}. Return numbers of 64 bits, texts or None.")
+    return figures, troubles
+
+
+def charts_of(sim: Simulation) -> tuple[list[tuple[str, str]], list[str]]:
+    """Return the charts of all actors with their paths, as HTML, and what is wrong with those of some."""
+    charts: list[tuple[str, str]] = []
+    troubles: list[str] = []
+    for path, actor in sim.actors():
+        try:
+            charts += [(path, render_chart(path, chart)) for chart in actor.charts()]
+        except Exception as error:  # noqa: BLE001 - as above
+            troubles.append(f"{path}: charts() raised {told(error)}. Correct the actor.")
+    return charts, troubles
 
 
 def _judge(expectation: Expectation, known: dict[str, Any]) -> Judged:
@@ -95,15 +139,20 @@ def _plain(value: Any) -> Any:
 
 
 def html_report(sim: Simulation, result: Result, *, summary: str) -> str:
-    """Return the report of a run as an HTML page.
+    """Return the report of a run as an HTML page; a chart that cannot be drawn is replaced by the reason.
 
     Args:
         sim: The simulation, still open.
         result: What it came to.
         summary: What the scenario is about.
     """
+    charts, troubles = charts_of(sim)
+    return page_of(sim, result.with_troubles(troubles), [chart for _, chart in charts], summary=summary)
+
+
+def page_of(sim: Simulation, result: Result, charts: Iterable[str], *, summary: str) -> str:
+    """Return the report of a run as an HTML page, with charts that are HTML already."""
     facts = result.summary
-    charts: list[tuple[str, Chart]] = [(path, chart) for path, actor in sim.actors() for chart in actor.charts()]
     return render(
         Report(
             title=sim.name,
@@ -121,5 +170,6 @@ def html_report(sim: Simulation, result: Result, *, summary: str) -> str:
             figures=facts["figures"],
             expectations=[(each.figure, each.expected, each.got, each.holds) for each in result.judged],
             charts=charts,
+            troubles=result.troubles,
         )
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 from msgspec import Struct, field
 
 from neuraxis.blueprint import Blueprint, History, ScriptedInput, replay, replay_on
-from neuraxis.errors import InvariantBroken
+from neuraxis.errors import InvariantBroken, told
 from neuraxis.journal.log import EffectRecords
 from neuraxis.journal.record import BlockDigest, InputRecord
 from neuraxis.wiring import INPUT
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 BLOCK_TICKS: Final = 1_000
 SNAPSHOTS_KEPT: Final = 5
 
+log = logging.getLogger(__name__)
 actor_log = logging.getLogger("neuraxis.actor")
 
 
@@ -91,18 +92,30 @@ class Runner:
         log = EffectRecords(self.sink)
         return self._blueprint.build(wiring, run=self._run, log=log, operators=OperatorLog())
 
-    def write_trace(self, path: Path) -> None:
-        """Write every delivery of this run to a file of JSON lines, from here on."""
+    def write_trace(self, path: Path, *, after: int) -> None:
+        """Write every delivery of this run to a file of JSON lines, behind those up to the end of tick `after`."""
         from neuraxis.trace.record import TraceFile  # only runs with a full trace pay for it
 
-        self.trace = self.scheduler.observer = TraceFile(path, self.scheduler.wiring)
+        self.trace = self.scheduler.observer = TraceFile(path, self.scheduler.wiring, after=after)
 
     def close(self) -> None:
-        """Release files and threads."""
+        """Release actors, threads and files."""
+        self._close_actors()
         self.scheduler.effects.close()
-        if self.trace is not None:
-            self.trace.close()
-        self.sink.close()
+        try:
+            if self.trace is not None:
+                self.trace.close()
+        finally:
+            self.sink.close()
+
+    def _close_actors(self) -> None:
+        """Close every actor; one that fails to must not keep the others open."""
+        for path, actor in zip(self.scheduler.wiring.paths, self.scheduler.actors, strict=True):
+            try:
+                if actor is not None:
+                    actor.close()
+            except Exception as error:  # noqa: BLE001 - as the failure of an actor, which is told where it can do no harm
+                log.error("actor failed to close", extra={"actor": path, "error": told(error)})
 
     def begin(self, history: History, snapshot: Snapshot | None) -> None:
         """Bring the run to where its recorded past ends; for a new run, to the end of tick 0."""
@@ -115,13 +128,16 @@ class Runner:
     def rebuild(self, snapshot: Snapshot | None) -> None:
         """After a failure: build the state at the end of the last good tick from the records."""
         end = self.scheduler.calendar.now
+        self._close_actors()
         self.scheduler.effects.close()
         history = History(self.sink.records())
         self.scheduler = self._build(self._blueprint.wire())
         self.scheduler.effects.recall(set(history.intents), history.outcomes(), only=False)
         replay(self.scheduler, history, snapshot, until=end)
         replay_on(self.scheduler, history, until=end, with_last_inputs=True)  # they were accepted, so they stay
-        self.scheduler.observer = self.trace
+        if self.trace is not None:
+            self.trace.cut_back(end)  # the failed tick has not happened
+            self.scheduler.observer = self.trace
 
     # -------------------------------------------------------------------------------- running
 

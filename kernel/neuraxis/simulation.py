@@ -12,7 +12,7 @@ from neuraxis.actor import DETERMINISM_CLASSES
 from neuraxis.blueprint import Blueprint, History, execute_again, numerics
 from neuraxis.errors import NoReply, SimulationUnusable, UsageInvalid, suggestion
 from neuraxis.journal.log import MemorySink
-from neuraxis.journal.record import End, Header, Resumed, SnapshotMark
+from neuraxis.journal.record import FORMAT, End, Header, Resumed, SnapshotMark
 from neuraxis.message import describe
 from neuraxis.parameter import duration, whole_ticks
 from neuraxis.runner import Runner, Settings
@@ -128,6 +128,8 @@ class Simulation:
             FileUnusable, UsageInvalid: The folder cannot be written, or holds a run already.
         """
         blueprint = graph if isinstance(graph, Blueprint) else Blueprint(graph, seed)
+        if folder is not None and not -(2**63) <= blueprint.seed < 2**64:
+            raise UsageInvalid(what="the seed has more than 64 bits", remedy="Choose a smaller one for runs on disk.")
         wiring = wiring or blueprint.wire()
         sink: RecordSink = MemorySink()
         if folder is not None:
@@ -135,8 +137,12 @@ class Simulation:
 
             sink = new_sink(Path(folder), blueprint.messages(wiring), durable=settings.durable)
         self._open(blueprint, wiring, sink, Path(folder) if folder is not None else None, plugins, settings)
-        sink.append(self._header())
-        self._begin(History(), None)
+        try:
+            sink.append(self._header())
+            self._begin(History(), None)
+        except BaseException:
+            self._runner.close()
+            raise
 
     @classmethod
     def from_scenario(
@@ -190,8 +196,12 @@ class Simulation:
         self = cls.__new__(cls)
         self._open(blueprint, wiring, sink, folder, plugins, settings)
         self._base_name = mark.base
-        self._begin(History(records), snapshot)
-        sink.append(mark)
+        try:
+            self._begin(History(records), snapshot)
+            sink.append(mark)
+        except BaseException:
+            self._runner.close()
+            raise
         return self
 
     def _open(
@@ -216,7 +226,7 @@ class Simulation:
     def _header(self) -> Header:
         settings = self.settings
         return Header(
-            format=1,
+            format=FORMAT,
             run=self.run_name,
             scenario=dict(settings.scenario or {}),
             seed=self.blueprint.seed,
@@ -244,7 +254,7 @@ class Simulation:
 
     def _begin(self, history: History, snapshot: Snapshot | None) -> None:
         if self.settings.trace == "full" and self.folder is not None:
-            self._runner.write_trace(self.folder / TRACE_NAME)
+            self._runner.write_trace(self.folder / TRACE_NAME, after=snapshot.tick if snapshot is not None else -1)
         self._runner.begin(history, snapshot)
         if self._plugins is not None:
             self._plugins.notify("simulation_opened", name=self.name, folder=self.folder, tick=self.tick)
@@ -471,6 +481,8 @@ class Simulation:
         if self.folder is not None:
             from neuraxis.snapshot.shelf import Shelf
 
+            if self._runner.trace is not None:
+                self._runner.trace.flush()  # whoever resumes from here goes on behind these lines
             shelf = Shelf(self.folder)
             path, digest = shelf.put(snapshot, signer=self.signer, durable=self.settings.durable)
             self._runner.sink.append(SnapshotMark(self.tick, path.name, digest))
@@ -515,13 +527,12 @@ class Simulation:
         if self._closed:
             return
         self._closed = True
-        for actor in self._scheduler.actors:
-            if actor is not None:
-                actor.close()
-        if self._plugins is not None:
-            digests = {} if self._scheduler.is_torn else self.digests
-            self._plugins.notify("simulation_closed", tick=self.tick, digests=digests)
-        self._runner.close()
+        try:
+            if self._plugins is not None:
+                digests = {} if self._scheduler.is_torn else self.digests
+                self._plugins.notify("simulation_closed", tick=self.tick, digests=digests)
+        finally:
+            self._runner.close()
 
     # ------------------------------------------------------------------------------- parts
 

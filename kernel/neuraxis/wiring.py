@@ -89,8 +89,17 @@ class Wiring(Struct, frozen=True):
         declarations = [spec.cls.declaration for spec in self.specs if spec is not None]
         kinds: list[Kind] = [port.kind for each in declarations for port in each.inputs.values()]
         kinds += [port.kind for each in declarations for port in each.outputs.values()]
-        kinds += [kind for spec in self.specs if spec is not None for kind in spec.cls.effects]
+        effects = dict.fromkeys(kind for spec in self.specs if spec is not None for kind in spec.cls.effects)
+        kinds += [*effects, *map(_returned, effects)]
         return {(each.name, each.version): each.cls for kind in kinds for each in _nested(kind)}
+
+
+def _returned(effect: type[Any]) -> Any:
+    """Return the type that an effect says its outcome has; None if it does not say, or cannot be understood here."""
+    try:
+        return typing.get_type_hints(effect.perform).get("return")
+    except (NameError, AttributeError, TypeError):  # a name that is imported for type checkers only
+        return None
 
 
 def _nested(kind: Any) -> Iterator[MessageType]:
@@ -413,7 +422,7 @@ def semantic_form(tick: Fraction, specs: Iterable[ActorSpec], channels: Iterable
                     for name, declared in sorted(spec.cls.declaration.parameters.items())
                     if declared.semantic
                 },
-                "options": asdict(spec.options),
+                "options": {name: _plain(value) for name, value in asdict(spec.options).items()},
             }
             for spec in sorted(specs, key=lambda spec: spec.path)
         ],
@@ -425,7 +434,7 @@ def semantic_form(tick: Fraction, specs: Iterable[ActorSpec], channels: Iterable
                 each.input,
                 each.delay,
                 each.lane,
-                each.capacity,
+                _plain(each.capacity),
                 each.overflow,
             ]
             for each in channels

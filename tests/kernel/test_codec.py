@@ -160,6 +160,13 @@ def test_damaged_bytes_raise_value_error_or_give_another_tree_but_never_crash(tr
         unpack(bytes(data), MESSAGES)
 
 
+@pytest.mark.parametrize("dtype", [",", "<,", "<f3", "<g2", ">f8", "V8", ""])
+def test_array_of_a_type_that_is_not_canonical_is_refused(dtype: str) -> None:
+    data = pack(np.zeros(2)).replace(b"<f8;", f"{dtype:3};".encode())
+    with pytest.raises(ValueError, match="no canonical array"):
+        unpack(data, {})
+
+
 @pytest.mark.parametrize("data", [b"", b"\xc1", pack([1, 2])[:-1], pack(1) + b"\0"])
 def test_bytes_that_are_no_tree_are_refused(data: bytes) -> None:
     with pytest.raises(ValueError):

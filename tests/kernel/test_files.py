@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from neuraxis.errors import FileUnusable
 from neuraxis.files import make_folder, read_bytes, sha256_of, unusable, write_atomically
 from neuraxis.logs import ROOT, JsonLines, set_up
-from neuraxis.report import Chart, Report, render
+from neuraxis.report import Chart, Report, render, render_chart
 from tests.kernel.breakage import disk_full_at, read_only
 
 if TYPE_CHECKING:
@@ -202,7 +202,7 @@ def test_charts_stand_in_the_page_as_pictures_and_tables() -> None:
         ("eye", Chart("Photo", picture=b"\x89PNG", form="png")),
         ("eye", Chart("Counts", rows=(("a", "b"), ("1", "2")))),
     ]
-    page = render(report(charts=iter(charts)))
+    page = render(report(charts=[render_chart(*each) for each in charts]))
     assert '<figure>\n\n<svg><path d="M0 0"/></svg></figure>' in page
     assert "<?xml" not in page
     assert "<!DOCTYPE svg" not in page
@@ -223,7 +223,7 @@ def marked(text: str) -> str:
             facts={text: text},
             figures={text: text},
             expectations=[(text, text, text, True)],
-            charts=[(text, Chart(text, text, b"\0", "png", ((text,), (text,))))],
+            charts=[render_chart(text, Chart(text, text, b"\0", "png", ((text,), (text,))))],
         )
     )
 

@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from neuraxis import Simulation
 from neuraxis.errors import FileUnusable, JournalDamaged, UsageInvalid
@@ -74,7 +75,7 @@ records = st.one_of(
     st.builds(Resumed, naturals, texts, st.lists(st.dictionaries(texts, texts), max_size=2)),
     st.builds(End, naturals, digests, plain),
 )
-headers = st.builds(Header, naturals, texts, plain, st.integers(-(2**63), 2**63), texts, st.just([]), plain, plain)
+headers = st.builds(Header, st.just(1), texts, plain, st.integers(-(2**63), 2**63), texts, st.just([]), plain, plain)
 
 
 def journal(folder: Path, *written: Record) -> Path:
@@ -117,6 +118,14 @@ def test_frame_is_length_kind_check_body_and_chain() -> None:
     chain = hashlib.blake2b(START_OF_CHAIN + b"\4\0\0\0\2body", digest_size=32).digest()
     assert data == b"\4\0\0\0" + b"\2" + bytes([4 ^ 2 ^ 0xA5]) + b"body" + chain
     assert after == chain
+
+
+def test_journal_of_a_newer_format_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "journal.nxj"
+    with closing(JournalWriter(path)) as writer:
+        writer.append(replace(HEADER, format=2))
+    with pytest.raises(UsageInvalid, match=r"journal format 2, this version reads up to 1. Install a newer neuraxis."):
+        read_journal(path, {})
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(0, 255), st.integers(0, 47))

@@ -421,7 +421,7 @@ def test_failure_under_supervision_is_told_to_the_operators(caplog: pytest.LogCa
         Simulation(fragile("0:-1", on_failure="restart")).advance(3)
     (line,) = caplog.records
     assert (line.message, line.actor, line.tick) == ("actor failed", "f", 1)  # type: ignore[attr-defined]
-    assert line.facts["error"] == "ValueError('cannot stand -1')"  # type: ignore[attr-defined]
+    assert line.facts["error"] == "ValueError: cannot stand -1"  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("policy", ["restart", "isolate"])

@@ -36,5 +36,7 @@ def main() -> None:
         run_verb(module.app, verb, arguments[1:])
         return
     from neuraxis.cli.front import front
+    from neuraxis.cli.terminal import print_anywhere
 
+    print_anywhere()
     sys.exit(front(arguments))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from neuraxis.cli.terminal import INTERRUPTED, progress, say, table
+from neuraxis.cli.terminal import exit_code_of, progress, say, table
+from neuraxis.errors import FileUnusable
 from neuraxis.files import write_atomically
-from neuraxis.result import Result, conclude, html_report
+from neuraxis.result import Result, charts_of, conclude, page_of
 from neuraxis.snapshot.sign import Signer
 
 if TYPE_CHECKING:
@@ -28,26 +31,50 @@ SNAPSHOT_SHARE: Final = 0.05
 
 def complete(sim: Simulation, opened: Opened, until: int, *, report: Path | None, as_json: bool) -> int:
     """Run a simulation to its end, tell what it came to, and return the exit code."""
+    try:
+        try:
+            result = _result(sim, opened, until, report=report, as_json=as_json)
+        finally:
+            sim.close()
+    except KeyboardInterrupt as error:
+        _tell_how_to_go_on(sim, "stopped")
+        return exit_code_of(error)
+    except SystemExit:  # an actor asked for it; its own exit code says nothing about the run
+        _tell_how_to_go_on(sim, "ended by an actor")
+        return 1
+    except FileUnusable as error:
+        if sim.folder is not None:
+            error.add_note(f"The run stands at tick {sim.tick}; go on with: neuraxis resume {sim.folder}")
+        raise
+    show_result(result, as_json=as_json)
+    return 0 if result.passed else 1
+
+
+def _tell_how_to_go_on(sim: Simulation, what: str) -> None:
+    with suppress(OSError):  # a terminal that hung up takes nothing
+        folder = shlex.quote(str(sim.folder))
+        print(f"\n{what} at tick {sim.tick}; go on with: neuraxis resume {folder}", file=sys.stderr)
+
+
+def _result(sim: Simulation, opened: Opened, until: int, *, report: Path | None, as_json: bool) -> Result:
+    """Run to the end and write down what it came to: last snapshot, report, end of the journal."""
     began = time.perf_counter()
     sim.signer = Signer.from_environment()
-    try:
-        with progress(sim.name, until, start=sim.tick, hidden=as_json) as show:
-            _slices(sim, until, show)
-    except KeyboardInterrupt:
-        sim.close()
-        print(f"\nstopped at tick {sim.tick}; go on with: neuraxis resume {sim.folder}", file=sys.stderr)
-        return INTERRUPTED
+    with progress(sim.name, until, start=sim.tick, hidden=as_json) as show:
+        _slices(sim, until, show)
     result = conclude(sim, opened.resolved.expect, backend=opened.resolved.backend, wall_s=time.perf_counter() - began)
+    charts, troubles = charts_of(sim)
+    result = result.with_troubles(troubles)
     if sim.folder is not None:
         if not _has_just_been_taken(sim):
             sim.snapshot()
-        page = html_report(sim, result, summary=opened.scenario.summary).encode()
+        page = page_of(sim, result, [chart for _, chart in charts], summary=opened.scenario.summary).encode(
+            errors="replace"
+        )
         for path in filter(None, (sim.folder / "report.html", report)):
             write_atomically(path, [page])
     sim.finish({**result.summary, "judged": [[j.figure, j.expected, j.got, j.holds] for j in result.judged]})
-    sim.close()
-    show_result(result, as_json=as_json)
-    return 0 if result.passed else 1
+    return result
 
 
 def _slices(sim: Simulation, until: int, show: Any) -> None:
@@ -95,6 +122,8 @@ def show_result(result: Result, *, as_json: bool) -> None:
         rows.append(["run", facts["run"]])
         rows.append(["report", str(Path(facts["run"]) / "report.html")])
     table(f"{facts['scenario']}, seed {facts['seed']}", rows)
+    for trouble in result.troubles:
+        print(f"  FAILED  {trouble}")
     for each in result.judged:
         verdict = "ok    " if each.holds else "FAILED"
         print(f"  {verdict}  {each.figure} {each.expected}: {each.got}")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from neuraxis.cli.terminal import JsonOption, LogOption
+
+NAME_CHARACTERS: Final = 80
+"""Characters of a scenario's name that the name of its run folder takes over."""
 
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
 
@@ -65,9 +69,14 @@ def _as_overrides(until: str | None, trace: str | None) -> list[str]:
 
 
 def _fresh_folder(name: str) -> Path:
-    stem = f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    """Make a folder below `runs` that was not there yet, named so that any shell and file system takes it."""
+    from neuraxis.files import make_folder
+
+    plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.")[:NAME_CHARACTERS] or "run"
+    stem = f"{plain}-{time.strftime('%Y%m%d-%H%M%S')}"
     folder, number = Path("runs") / stem, 1
-    while folder.exists():
+    make_folder(folder.parent)
+    while not make_folder(folder, anew=True):  # made at once, so that of two runs in one second each has its own
         number += 1
         folder = Path("runs") / f"{stem}-{number}"
     return folder

@@ -12,6 +12,7 @@ from neuraxis.errors import FileUnusable, JournalDamaged, UsageInvalid
 from neuraxis.files import read_bytes
 from neuraxis.journal.record import (
     CHAIN_BYTES,
+    FORMAT,
     HEAD,
     MAGIC,
     RECORD_OF,
@@ -119,6 +120,9 @@ def read_journal(
         if not tolerate_damage or not records:
             raise
         scan.damage = damage
+    if records and isinstance(records[0], Header) and records[0].format > FORMAT:
+        what = f"{path} has journal format {records[0].format}, this version reads up to {FORMAT}"
+        raise UsageInvalid(what=what, remedy="Install a newer neuraxis.")
     if not records or not isinstance(records[0], Header):
         raise FileUnusable(path=str(path), reason="the run ended before it began", remedy="Run it again.")
     return Journal(path, records[0], records[1:], end=scan.end, chain=scan.chain, torn=scan.torn, damage=scan.damage)
@@ -199,8 +203,8 @@ def _record(scan: _Scan, kind: Kind, body: bytes, messages: Mapping[tuple[str, i
         # the chain proves the bytes: it is the code that does not know what they mean
         raise UsageInvalid(
             what=f"{scan.path}: frame {scan.count} at byte {scan.end} cannot be read: {error}",
-            remedy="Read it with the code that wrote it; a program that builds its graph names further message types "
-            "in Blueprint(…, extra_messages=…).",
+            remedy="Read it with the code that wrote it; actors name their effects in `effects = (…,)`, and a program "
+            "that builds its graph names further message types in Blueprint(…, extra_messages=…).",
         ) from error
     return record
 

@@ -20,6 +20,7 @@ from typing import Any, Final, final
 
 from msgspec import Struct, field
 
+FORMAT: Final = 1
 MAGIC: Final = b"neuraxis journal 1\n"
 HEAD: Final = struct.Struct("<IBB")
 CHAIN_BYTES: Final = 32

@@ -34,12 +34,13 @@ class JournalWriter:
         chain: Chain value after the last record.
     """
 
-    def __init__(self, path: Path, *, durable: bool = False) -> None:
-        """Open a journal for appending; make it if it does not exist.
+    def __init__(self, path: Path, *, durable: bool = False, anew: bool = True) -> None:
+        """Open a journal for appending.
 
         Args:
             path: The file.
             durable: Whether `sync` waits for the disk, for power loss. A killed process loses nothing either way.
+            anew: Whether to make the file if it does not exist, and to begin it if it has no first line.
 
         Raises:
             FileUnusable: Another process writes it, or the folder cannot be written.
@@ -49,7 +50,7 @@ class JournalWriter:
         self._durable = durable
         self._blobs = path.parent / "blobs"
         try:
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            self._file = os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if anew else 0), 0o644)
         except OSError as error:
             raise unusable(path, error, "Choose a folder that you can write to.") from error
         try:
@@ -62,7 +63,7 @@ class JournalWriter:
                 remedy="Wait until it ends, or stop it.",
             ) from None
         self._end = os.fstat(self._file).st_size
-        if self._end < len(MAGIC):  # it is new, or a crash tore its first line
+        if anew and self._end < len(MAGIC):  # it is new, or a crash tore its first line
             self._begin()
 
     def _begin(self) -> None:

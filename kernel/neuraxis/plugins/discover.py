@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, final
 
 from msgspec import Struct
 
-from neuraxis.errors import PluginUnusable, suggestion
+from neuraxis.errors import PluginUnusable, suggestion, told
 from neuraxis.hooks import API_VERSION, Manifest
 
 if TYPE_CHECKING:
@@ -96,10 +96,10 @@ def load_installed(name: str) -> Loaded:
         raise PluginUnusable(plugin=name, reason="no installed package offers it", remedy=remedy)
     try:
         module = importlib.import_module(point.module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginUnusable(
             plugin=name,
-            reason=f"{_distribution(point)} fails to import: {type(error).__name__}: {error}",
+            reason=f"{_distribution(point)} fails to import: {told(error)}",
             remedy="Repair or reinstall it; `neuraxis plugins check` shows the traceback.",
         ) from error
     manifest = _manifest(name, module)
@@ -133,12 +133,12 @@ def load_file(name: str, folder: Path) -> Loaded:
     sys.modules[module_name] = module  # annotations of classes are looked up here
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
-        del sys.modules[module_name]
+    except (Exception, SystemExit) as error:
+        sys.modules.pop(module_name, None)
         line = _line_in(error, path)
         raise PluginUnusable(
             plugin=name,
-            reason=f"{path}{line} fails to import: {type(error).__name__}: {error}",
+            reason=f"{path}{line} fails to import: {told(error)}",
             remedy="Correct the file.",
         ) from error
     manifest = _manifest(name, module)

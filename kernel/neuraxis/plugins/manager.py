@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING, Any, final
 import pluggy
 
 from neuraxis.actor import Actor
-from neuraxis.errors import DuplicateName, PluginUnusable, suggestion
+from neuraxis.errors import DuplicateName, PluginUnusable, Problem, suggestion, told
 from neuraxis.hooks import Migration, Specification
 from neuraxis.message import message_type
 from neuraxis.plugins import discover
 from neuraxis.plugins.lock import Entry, lock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from neuraxis.errors import Problem
     from neuraxis.graph import Graph
     from neuraxis.plugins.discover import Loaded
     from neuraxis.seams.backend import Backend
@@ -80,12 +79,39 @@ class Plugins:
         return factory()
 
     def review(self, graph: Graph) -> list[Problem]:
-        """Return what plugins object to in a graph."""
-        return [problem for problems in self._pluggy.hook.neuraxis_review_graph(graph=graph) for problem in problems]
+        """Return what plugins object to in a graph.
+
+        Raises:
+            PluginUnusable: The hook of one raises, or returns something else.
+        """
+        found: list[Problem] = []
+        for name, answer in self._called("review_graph", graph=graph):
+            if answer is None:
+                continue
+            if not isinstance(answer, list | tuple) or not all(isinstance(each, Problem) for each in answer):
+                raise _misfit(name, "problems of a graph", answer)
+            found += answer
+        return found
 
     def notify(self, hook: str, **facts: Any) -> None:
-        """Call an observer hook: `simulation_opened`, `snapshot_taken` or `simulation_closed`."""
-        getattr(self._pluggy.hook, f"neuraxis_{hook}")(**facts)
+        """Call an observer hook: `simulation_opened`, `snapshot_taken` or `simulation_closed`.
+
+        Raises:
+            PluginUnusable: The hook of a plugin raises.
+        """
+        for _ in self._called(hook, **facts):
+            pass
+
+    def _called(self, hook: str, **facts: Any) -> Iterator[tuple[str, Any]]:
+        """Call a hook of each plugin on its own, in the order of names, so that errors can name it."""
+        for implementation in reversed(getattr(self._pluggy.hook, f"neuraxis_{hook}").get_hookimpls()):
+            taken = {name: facts[name] for name in implementation.argnames}
+            try:
+                answer = implementation.function(**taken)
+                answer = list(answer) if inspect.isgenerator(answer) else answer
+            except (Exception, SystemExit) as error:
+                raise _failed(implementation.plugin_name, hook, error) from error
+            yield implementation.plugin_name, answer
 
     # ----------------------------------------------------------------------------- parts
 
@@ -117,12 +143,8 @@ class Plugins:
         for implementation in reversed(getattr(self._pluggy.hook, f"neuraxis_{hook}").get_hookimpls()):
             try:
                 offers.append((implementation.plugin_name, form(implementation.function())))
-            except Exception as error:
-                raise PluginUnusable(
-                    plugin=implementation.plugin_name,
-                    reason=f"its hook neuraxis_{hook} raised {type(error).__name__}: {error}",
-                    remedy="Repair the plugin.",
-                ) from error
+            except (Exception, SystemExit) as error:
+                raise _failed(implementation.plugin_name, hook, error) from error
         return offers
 
     def _by_name(self, hook: str, what: str, fits: Callable[[Any], bool]) -> dict[str, Any]:
@@ -164,6 +186,11 @@ class Plugins:
 
 def _is_kind_of(base: type[Any]) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, type) and issubclass(value, base)
+
+
+def _failed(plugin: str, hook: str, error: BaseException) -> PluginUnusable:
+    reason = f"its hook neuraxis_{hook} raised {told(error)}"
+    return PluginUnusable(plugin=plugin, reason=reason, remedy="Repair the plugin.")
 
 
 def _misfit(plugin: str, what: str, value: object) -> PluginUnusable:

@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 
 FILE_BYTES_MAX: Final = 8 << 20
 INCLUDES_MAX: Final = 100
+DEPTH_MAX: Final = 64
+"""Tables and lists within each other; deeper ones have no canonical form."""
+
+INTEGERS: Final = range(-(2**63), 2**63)
+"""What TOML promises, and what a journal can hold."""
+
 ARRAYS: Final = ("channels", "inputs")
 _PART: Final = re.compile(r'"([^"]*)"|([^.\[\]"]+)|\[(\d+)\]')
 
@@ -46,7 +52,7 @@ def read_scenario(path: Path, *, overrides: Sequence[str] = (), seed: int | None
     for override in overrides:
         reader.override(override)
     if seed is not None:
-        reader.content.setdefault("scenario", {})["seed"] = seed
+        reader.override(f"scenario.seed={seed}")
     return reader.scenario()
 
 
@@ -72,6 +78,9 @@ class _Reader:
             self._problem("include", repr(includes), "Write a list of file names, in quotes.")
             includes = ()
         for name in includes:
+            if "\0" in name:
+                self._problem("include", repr(name), "No file name holds a zero byte; leave it out.")
+                continue
             included = (path.parent / name).resolve()
             if included in above or len(self.files) > INCLUDES_MAX:
                 chain = " -> ".join(each.name for each in (*above, included))
@@ -102,12 +111,7 @@ class _Reader:
             raise ScenarioInvalid(name=path.name, problems=(problem,)) from error
         except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
             raise _no_toml(path, raw, error) from error
-        version = data.get("neuraxis")
-        if isinstance(version, int) and version > form.FORMAT_VERSION:
-            got = f"format {version}, from a newer version"
-            expected = f"Install a newer neuraxis; this one reads up to {form.FORMAT_VERSION}."
-            problem = Problem(where=f"{path.name}:1", key="neuraxis", got=got, expected=expected)
-            raise ScenarioInvalid(name=path.name, problems=(problem,))
+        _require_known_format(data, path.name, f"{path.name}:1")
         return data
 
     def _rebase(self, data: Table, folder: Path) -> None:
@@ -170,7 +174,8 @@ class _Reader:
 
     def scenario(self) -> Scenario:
         """Check the form of everything and return the scenario."""
-        data = self.content
+        data = self._sound_values(self.content, "", 0)
+        _require_known_format(data, self.path.name, "--set neuraxis")
         if "neuraxis" not in data:
             self._problem("neuraxis", "missing", f"Begin the file with: neuraxis = {form.FORMAT_VERSION}")
         for key in data:
@@ -199,6 +204,25 @@ class _Reader:
             problems=tuple(self.problems),
             sources=self._sources(),
         )
+
+    def _sound_values(self, value: Any, key: str, depth: int) -> Any:
+        """Return a value without the parts that no journal could hold, each of them noted as a mistake."""
+        if isinstance(value, dict | list) and depth == DEPTH_MAX:
+            self._problem(key, "nested too deeply", f"Write at most {DEPTH_MAX} tables and lists within each other.")
+        elif isinstance(value, dict):
+            prefix = f"{key}." if key else ""
+            found = {name: self._sound_values(each, prefix + name, depth + 1) for name, each in value.items()}
+            return {name: each for name, each in found.items() if each is not None}
+        elif isinstance(value, list):
+            items = [self._sound_values(each, f"{key}[{number}]", depth + 1) for number, each in enumerate(value)]
+            return [each for each in items if each is not None]
+        elif isinstance(value, int) and value not in INTEGERS:
+            self._problem(key, "an integer beyond 64 bits", "Write a smaller one; large ones fit into a text.")
+        elif isinstance(value, str) and "\0" in value and key.startswith(("scenario", "resources")):
+            self._problem(key, repr(value), "No name holds a zero byte; leave it out.")
+        else:
+            return value
+        return None
 
     def _sources(self) -> Sources:
         return _LazySources(tuple(self.files), tuple(self.offsets), tuple(self.overridden))  # type: ignore[return-value]
@@ -300,6 +324,14 @@ def _merge_into(base: Table, over: Table) -> None:
             base[key] = value
 
 
+def _require_known_format(data: Table, name: str, where: str) -> None:
+    version = data.get("neuraxis")
+    if isinstance(version, int) and version > form.FORMAT_VERSION:
+        got = f"format {version}, from a newer version"
+        expected = f"Install a newer neuraxis; this one reads up to {form.FORMAT_VERSION}."
+        raise ScenarioInvalid(name=name, problems=(Problem(where=where, key="neuraxis", got=got, expected=expected),))
+
+
 def _no_toml(path: Path, raw: bytes, error: Exception) -> ScenarioInvalid:
     from neuraxis.scenario.positions import syntax_problems
 
@@ -335,10 +367,12 @@ def _joined(parts: Iterable[str | int]) -> str:
 
 
 def _value(text: str) -> Any:
+    """Return what stands behind the `=` of an override: one TOML value, or else text."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except (tomllib.TOMLDecodeError, ValueError):
+        found = tomllib.loads(f"value = {text}")
+    except (tomllib.TOMLDecodeError, ValueError, RecursionError):
         return text
+    return found["value"] if len(found) == 1 else text
 
 
 def _texts(value: Any) -> tuple[str, ...]:

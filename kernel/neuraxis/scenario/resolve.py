@@ -6,6 +6,7 @@ import hashlib
 import os
 from fractions import Fraction
 from importlib.util import find_spec
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, final
 
 import msgspec
@@ -22,7 +23,7 @@ from neuraxis.parameter import Parameter, Resource, Unfit
 from neuraxis.scenario import format as form
 from neuraxis.scenario.expand import PatternUnfit, members, pairs
 from neuraxis.scenario.expect import Expectation, expectations
-from neuraxis.wiring import Examination, Wiring, examine, kind_name, resolve_kind
+from neuraxis.wiring import ACTORS_MAX, Examination, Wiring, examine, kind_name, resolve_kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -39,6 +40,9 @@ __all__ = ["Expectation", "Resolved", "refused", "resolve"]
 BACKEND_VARIABLE: Final = "NEURAXIS_BACKEND"
 BACKENDS_BY_DEFAULT: Final = ("numba", "numpy")
 """The fastest first; the first whose library is installed is taken."""
+
+CHANNELS_MAX: Final = 2_000_000
+"""Channels of one scenario; each costs about a kilobyte while the graph is built."""
 
 FIGURES_OF_ALL: Final = ("ticks", "messages")
 
@@ -204,6 +208,10 @@ class _Resolution:
         written = {each: value for each, value in table.items() if each in form.ACTOR and each != "kind"}
         options = {each: self._value(f"{key}.{each}", form.ACTOR[each], value, None) for each, value in written.items()}
         count = options.pop("count", None)
+        if count is not None and count + len(self.graph.actors) > ACTORS_MAX:
+            remedy = f"At most {ACTORS_MAX:,} actors; use a Population for many alike ones."
+            self.problem(f"{key}.count", f"{count:,}", remedy)
+            count = 1
         if count is not None:
             self.groups[name] = members(name, count)
         parameters = self._parameters(key, cls, table)
@@ -299,9 +307,13 @@ class _Resolution:
                 self.problem(f"{key}.{end}", f"the unknown actor {name!r}", suggestion(name, dict.fromkeys(names)))
                 return
         try:
-            joined = list(pairs(sender, receiver, pattern, self.groups))
+            joined = list(islice(pairs(sender, receiver, pattern, self.groups), CHANNELS_MAX + 1))
         except PatternUnfit as unfit:
             self.problem(f"{key}.pattern", unfit.got, unfit.expected)
+            return
+        if len(joined) + len(self.graph.channels) > CHANNELS_MAX:
+            remedy = f"At most {CHANNELS_MAX:,} in all; use a Population, whose members share one channel."
+            self.problem(f"{key}.pattern", f"more than {CHANNELS_MAX:,} channels", remedy)
             return
         self.graph.channels += [ChannelSpec(one, output, other, port, key=key, **options) for one, other in joined]
 
@@ -377,10 +389,17 @@ class _Resolution:
             if not any(key.startswith(f"{section}.{figure}") for key in noted)
         }
         found = expectations(sound)
-        known = [*FIGURES_OF_ALL, *(f"{path}.{name}" for path, actor in actors.items() for name in actor.figures())]
-        unmade = tuple(f"{spec.path}." for spec in self.graph.actors if spec.path not in actors)
+        if not found:
+            return found
+        known = list(FIGURES_OF_ALL)
+        unmade = [f"{spec.path}." for spec in self.graph.actors if spec.path not in actors]
+        for path, actor in actors.items():
+            try:
+                known += [f"{path}.{name}" for name in actor.figures()]
+            except Exception:  # noqa: BLE001 - one that has no figures before it ran; the end of the run will tell
+                unmade.append(f"{path}.")
         for each in found:
-            if each.figure not in known and not each.figure.startswith(unmade):
+            if each.figure not in known and not each.figure.startswith(tuple(unmade)):
                 self.problem(f"{section}.{each.figure}", "an unknown figure", suggestion(each.figure, known))
         return found
 

@@ -20,7 +20,7 @@ import numpy as np
 from msgspec import Struct
 
 from neuraxis.codec import NOT_CANONICAL, encode
-from neuraxis.errors import DeclarationInvalid, UsageInvalid
+from neuraxis.errors import DeclarationInvalid, UsageInvalid, told
 from neuraxis.message import SCALARS, Freezer, Misfit, describe, message_type
 from neuraxis.scheduler.envelope import MessageId, sequence_of, source_of
 
@@ -271,7 +271,7 @@ def _await_outcome(intent: Intent, future: Future[Any], started: float, *, patie
             return Outcome(intent.ticket, intent.effect, "value", _frozen_value(value))
         except NOT_CANONICAL as unfit:
             error = unfit
-    return Outcome(intent.ticket, intent.effect, "error", error=f"{type(error).__name__}: {error}")
+    return Outcome(intent.ticket, intent.effect, "error", error=told(error))
 
 
 def _frozen_value(value: Any) -> Any:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, final
 
 from neuraxis.actor import START, TIMER, Population
 from neuraxis.codec import NOT_CANONICAL
-from neuraxis.errors import ActorFailed, NeuraxisError, PayloadRejected, SimulationUnusable
+from neuraxis.errors import ActorFailed, NeuraxisError, PayloadRejected, SimulationUnusable, told
 from neuraxis.message import Freezer, Misfit, coerce
 from neuraxis.scheduler.calendar import Calendar
 from neuraxis.scheduler.context import Context
@@ -350,8 +350,8 @@ class Scheduler:
         handling = "its inbox"
         if envelope is not None:
             handling = f"{envelope[2]} from {self.wiring.paths[source_of(envelope[1])]}"
-        told = str(error) if isinstance(error, NeuraxisError) else f"{type(error).__name__}: {error}"
-        raise ActorFailed(actor=path, tick=tick, error=told, handling=handling) from error
+        text = str(error) if isinstance(error, NeuraxisError) else told(error)
+        raise ActorFailed(actor=path, tick=tick, error=text, handling=handling) from error
 
     def _lowest_failure(self, tick: int, mail: Mail, failure: Failure, unstarted: Iterable[int]) -> Failure:
         """Finish the actors before the failed one that have not ended yet; the first that fails counts."""
@@ -388,12 +388,14 @@ class Scheduler:
     def _blame_sender(self, tick: int, mail: Mail) -> PayloadRejected:
         found = self.recorder.find_unencodable(sorted(mail), mail)
         assert found is not None, "the recorder just refused one of these"
-        _, envelope, error = found
+        receiver, envelope, error = found
         source = self.wiring.paths[source_of(envelope[1])]
+        place = (source, self.wiring.paths[receiver], envelope[2])
+        joined = (each.output for each in self.wiring.channels if (each.source, each.target, each.input) == place)
         self._fail(tick, f"{source} sent a payload without canonical form")
         return PayloadRejected(
             actor=source,
-            port=envelope[2],
+            port=next(joined, envelope[2]),
             expected="values with a canonical byte form",
             got=f"one without: {error}",
         )
@@ -480,8 +482,10 @@ class _Ward:
         assert spec is not None, "only real actors are supervised"
         actor = spec.cls(**spec.parameters)
         actor.restore(checkpoint)
+        replaced = self._actor()
         scheduler.actors[position] = actor
         scheduler._bind(position, self._handlers)
+        replaced.close()
 
     def handle(self, tick: int, envelopes: list[Envelope]) -> None:
         """Have the actor handle messages to the end; offloaded computations are waited for at once."""

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol, final
 
 from msgspec import Struct
 
+from neuraxis.errors import told
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -122,7 +124,7 @@ class Guard:
         self._ward.renew(self.state.checkpoint)
         if self.isolates:
             self.state.apart_until = tick + self._options.pause
-        self._context.log("actor failed", policy=self._options.on_failure, error=repr(error))
+        self._context.log("actor failed", policy=self._options.on_failure, error=told(error))
 
     def _refuse(self, tick: int, envelopes: list[Envelope], reason: str) -> None:
         for envelope in envelopes:

@@ -36,6 +36,13 @@ HEAD_LINES_MAX: Final = 200
 
 
 @final
+class _Version(Struct, frozen=True):
+    """What every golden begins with, whatever its format."""
+
+    format: int
+
+
+@final
 class Reason(Struct, frozen=True):
     """Why a golden was made or changed.
 
@@ -224,10 +231,10 @@ def read_golden(path: Path) -> Golden:
     """
     data = read_bytes(path, remedy="Make it with: neuraxis golden update")
     try:
-        golden = msgspec.json.decode(data, type=Golden)
-    except msgspec.MsgspecError as error:
+        version = msgspec.json.decode(data, type=_Version).format  # first of all: a newer one has other fields
+        if version > FORMAT:
+            what = f"{path} has golden format {version}, this version reads up to {FORMAT}"
+            raise UsageInvalid(what=what, remedy="Install a newer neuraxis.")
+        return msgspec.json.decode(data, type=Golden)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise UsageInvalid(what=f"{path} is no golden: {error}", remedy="Restore it, or make it anew.") from error
-    if golden.format > FORMAT:
-        what = f"{path} has golden format {golden.format}, this version reads up to {FORMAT}"
-        raise UsageInvalid(what=what, remedy="Install a newer neuraxis.")
-    return golden

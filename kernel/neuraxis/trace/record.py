@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, final
+import os
+import re
+from typing import TYPE_CHECKING, Any, Final, final
 
 import numpy as np
 from msgspec import Struct
@@ -15,13 +17,15 @@ from neuraxis.message import field_names, message_type
 from neuraxis.scheduler.envelope import activation_of, causes_of, sequence_of, source_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from neuraxis.errors import FileUnusable
     from neuraxis.scheduler.calendar import Mail
     from neuraxis.scheduler.envelope import Envelope
     from neuraxis.wiring import Wiring
+
+_TICK: Final = re.compile(rb'\{"tick": (\d+)')
 
 
 @final
@@ -101,8 +105,13 @@ def fields_of(value: Any) -> list[tuple[str, Any]]:
 class TraceFile:
     """Writes every delivery as a line of JSON: for people, `jq` and data frames."""
 
-    def __init__(self, path: Path, wiring: Wiring) -> None:
-        """Open a file for writing; what it held is replaced.
+    def __init__(self, path: Path, wiring: Wiring, *, after: int = -1) -> None:
+        """Open a file for writing.
+
+        Args:
+            path: The file.
+            wiring: The graph, for names.
+            after: What it holds up to the end of this tick stays; -1 begins it anew.
 
         Raises:
             FileUnusable: It cannot be written.
@@ -110,9 +119,23 @@ class TraceFile:
         self._path = path
         self._wiring = wiring
         try:
-            self._file = path.open("w", encoding="utf-8", buffering=1 << 20)
+            self._file = path.open("a", encoding="utf-8", buffering=1 << 20)
         except OSError as error:
             raise unusable(path, error, "Choose a folder that you can write to.") from error
+        self.cut_back(after)
+
+    def cut_back(self, tick: int) -> None:
+        """Take back every line behind the end of a tick, and one that a crash tore.
+
+        Raises:
+            FileUnusable: The disk is full.
+        """
+        try:
+            self._file.flush()
+            with self._path.open("rb") as file:
+                os.truncate(self._path, _end_of(file, tick))
+        except OSError as error:
+            raise self._unusable(error) from error
 
     def tick(self, tick: int, order: Sequence[int], mail: Mail) -> None:
         """Write the deliveries of a tick.
@@ -125,6 +148,17 @@ class TraceFile:
                 for envelope in mail[receiver]:
                     line = asdict(delivery(self._wiring, tick, receiver, envelope))
                     self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        except OSError as error:
+            raise self._unusable(error) from error
+
+    def flush(self) -> None:
+        """Write what is buffered, so that a killed process does not lose it.
+
+        Raises:
+            FileUnusable: The disk is full.
+        """
+        try:
+            self._file.flush()
         except OSError as error:
             raise self._unusable(error) from error
 
@@ -141,3 +175,14 @@ class TraceFile:
 
     def _unusable(self, error: OSError) -> FileUnusable:
         return unusable(self._path, error, 'Free space, or run with --trace "digest".')
+
+
+def _end_of(lines: Iterable[bytes], tick: int) -> int:
+    """Return how many bytes of a trace belong to ticks up to this one; the first key of every line is its tick."""
+    end = 0
+    for line in lines:
+        match = _TICK.match(line)
+        if match is None or not line.endswith(b"\n") or int(match[1]) > tick:
+            break
+        end += len(line)
+    return end
