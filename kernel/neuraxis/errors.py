@@ -74,6 +74,11 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     return f"Known: {shown}."
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: `1 part`, `2 parts`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def told(error: BaseException) -> str:
     """Return type and text of an exception that foreign code raised; making its text may fail, too."""
     try:
@@ -159,7 +164,7 @@ class ScenarioInvalid(InputError):
 
     def message(self) -> str:
         count = len(self.problems)
-        head = f"{self.name} has {count} mistake{'s' if count != 1 else ''}:"
+        head = f"{self.name} has {counted(count, 'mistake')}:"
         hidden = count - PROBLEMS_SHOWN
         more = [f"… and {hidden:,} more. Correct these first."] if hidden > 0 else []
         return "\n  ".join([head, *map(str, self.problems[:PROBLEMS_SHOWN]), *more])
@@ -351,7 +356,7 @@ class ActorFailed(RunError):
 
     def message(self) -> str:
         return (
-            f"{self.actor} failed at tick {self.tick} while handling {self.handling}: {self.error}. "
+            f"{self.actor} failed at tick {self.tick} while handling {self.handling}: {self.error.rstrip('.')}. "
             f"The run stands at the end of tick {self.tick - 1}. Correct the actor, or let it go on with "
             'on_failure = "restart" or "isolate".'
         )

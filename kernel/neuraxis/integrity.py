@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from neuraxis.errors import JournalDamaged, SnapshotDamaged, UsageInvalid
+from neuraxis.errors import JournalDamaged, SnapshotDamaged, UsageInvalid, counted
 from neuraxis.files import read_bytes
 from neuraxis.journal.read import REMEDY, verify_journal
 from neuraxis.launch import JOURNAL_NAME
@@ -34,8 +34,8 @@ def check_run(folder: Path, signed_by: str | None = None) -> list[Finding]:
             sound snapshot.
     """
     frames, torn = verify_journal(folder / JOURNAL_NAME)
-    note = f", {torn} bytes of an unfinished record at the end" if torn else ""
-    findings = [(JOURNAL_NAME, f"{frames} frames, chain unbroken{note}")]
+    note = f", {counted(torn, 'byte')} of an unfinished record at the end" if torn else ""
+    findings = [(JOURNAL_NAME, f"{counted(frames, 'frame')}, chain unbroken{note}")]
     for blob in sorted((folder / "blobs").glob("*")):
         if hashlib.sha256(read_bytes(blob, remedy="Check its permissions.")).hexdigest() != blob.name:
             raise JournalDamaged(path=str(blob), part="blob", offset=0, sound_frames=frames, remedy=REMEDY)
@@ -65,7 +65,7 @@ def check_snapshot(path: Path, signed_by: str | None = None) -> list[Finding]:
     manifest = verify_snapshot(path, read_bytes(path, remedy="Name a snapshot file, *.nxs."))
     signer = verify_signature(path, manifest, expected=_key(signed_by))
     signed = f", signed by {signer.hex()[:16]}…" if signer is not None else ""
-    return [(path.name, f"{len(manifest.parts)} parts, SHA-256 of each{signed}")]
+    return [(path.name, f"{counted(len(manifest.parts), 'part')}, SHA-256 of each{signed}")]
 
 
 def _key(text: str | None) -> bytes | None:

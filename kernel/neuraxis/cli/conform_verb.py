@@ -25,7 +25,7 @@ def conform(
     from msgspec.structs import asdict
 
     from neuraxis.cli.terminal import say, table
-    from neuraxis.errors import PluginUnusable
+    from neuraxis.errors import PluginUnusable, counted
     from neuraxis.testing.suite import assert_uses_public_doors, run_suite, suites_of
 
     try:
@@ -50,5 +50,5 @@ def conform(
     else:
         rows = [[clause.suite, clause.state, clause.sentence, clause.note] for clause in clauses]
         rows.append(["doors", "fails" if foreign else "holds", "imports only public rooms", foreign])
-        table(f"{package}: {len(clauses)} clauses", rows, head=["suite", "state", "clause", "note"])
+        table(f"{package}: {counted(len(clauses), 'clause')}", rows, head=["suite", "state", "clause", "note"])
     raise typer.Exit(1 if failed or foreign or not clauses else 0)

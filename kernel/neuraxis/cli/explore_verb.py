@@ -87,6 +87,7 @@ def _broken_invariant(opened: Opened, sim: Simulation) -> str | None:
 
 def _tell(found: Found, scenario: Path, until: int, seed: int, overrides: list[str], *, as_json: bool) -> int:
     from neuraxis.cli.terminal import say, table
+    from neuraxis.errors import counted
     from neuraxis.faults import plan_text
 
     failure = found.failure
@@ -113,9 +114,13 @@ def _tell(found: Found, scenario: Path, until: int, seed: int, overrides: list[s
         )
     else:
         rows = [[kind, str(count)] for kind, count in sorted(found.fired.items())]
-        table(f"{found.cases} plans of faults up to tick {until}", rows, head=["fault", "fired"] if rows else ())
+        table(
+            f"{counted(found.cases, 'plan')} of faults up to tick {until}",
+            rows,
+            head=["fault", "fired"] if rows else (),
+        )
         if found.silent:
-            print(f"  {found.silent} planned faults did not fire: earlier faults left nothing to strike")
+            print(f"  {counted(found.silent, 'planned fault')} did not fire: earlier faults left nothing to strike")
         if failure is None:
             print("no promise broke")
         else:

@@ -33,6 +33,7 @@ def graph(
 ) -> None:
     """Show a scenario's actors and channels. Groups of alike actors are shown as one."""
     from neuraxis.cli.terminal import say, table
+    from neuraxis.errors import counted
     from neuraxis.launch import open_scenario
 
     wiring = open_scenario(scenario, overrides=set_ or []).resolved.wiring
@@ -62,7 +63,7 @@ def graph(
     else:
         rows = [[group, kind, str(count)] for group, (kind, count) in nodes.items()]
         table(
-            f"{wiring.name}: {len(wiring.real())} actors, {len(wiring.channels)} channels",
+            f"{wiring.name}: {counted(len(wiring.real()), 'actor')}, {counted(len(wiring.channels), 'channel')}",
             rows,
             head=["actor", "kind", "count"],
         )

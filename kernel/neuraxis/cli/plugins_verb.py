@@ -17,7 +17,7 @@ app = typer.Typer(
 def list_(json: JsonOption = False) -> None:
     """List the installed plugins and what they offer. A broken one is shown, and breaks nothing else."""
     from neuraxis.cli.terminal import say, table
-    from neuraxis.errors import NeuraxisError
+    from neuraxis.errors import NeuraxisError, counted
     from neuraxis.plugins.discover import installed
     from neuraxis.plugins.manager import Plugins
 
@@ -45,7 +45,7 @@ def list_(json: JsonOption = False) -> None:
         [e["name"], e["distribution"], e.get("version", ""), e["error"] or ", ".join([*e["actors"], *e["backends"]])]
         for e in found
     ]
-    table(f"{len(found)} plugins", rows, head=["name", "distribution", "version", "offers"] if rows else ())
+    table(counted(len(found), "plugin"), rows, head=["name", "distribution", "version", "offers"] if rows else ())
 
 
 @app.command()
@@ -55,6 +55,7 @@ def check(
 ) -> None:
     """Load plugins and call their registering hooks. Exit code 2 and the reason if one is broken."""
     from neuraxis.cli.terminal import say
+    from neuraxis.errors import counted
     from neuraxis.plugins.discover import installed
     from neuraxis.plugins.manager import Plugins
 
@@ -64,4 +65,4 @@ def check(
     if json:
         say({"plugins": chosen, "sound": True})
     else:
-        print(f"{len(chosen)} plugins load and register: {', '.join(chosen)}")
+        print(f"{counted(len(chosen), 'plugin')} loaded and registered: {', '.join(chosen)}")

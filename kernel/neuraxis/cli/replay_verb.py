@@ -23,6 +23,7 @@ def replay(
     Exit code 3 if it diverges; the message names the first block of ticks that differs.
     """
     from neuraxis.cli.terminal import progress, say
+    from neuraxis.errors import counted
     from neuraxis.recorded import Recorded
 
     recorded = Recorded.open(run, backend=backend)
@@ -39,4 +40,5 @@ def replay(
             }
         )
     else:
-        print(f"{run}: {outcome.ticks:,} ticks executed again, {outcome.blocks} recorded digests, all the same")
+        again, compared = counted(outcome.ticks, "tick"), counted(outcome.blocks, "recorded digest")
+        print(f"{run}: {again} executed again, {compared}, all the same")

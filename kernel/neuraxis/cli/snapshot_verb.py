@@ -24,6 +24,7 @@ FileArgument = Annotated[Path, typer.Argument(help="The snapshot file, *.nxs.")]
 def list_(run: RunArgument, json: JsonOption = False) -> None:
     """List the snapshots of a run, newest first, and whether they are sound."""
     from neuraxis.cli.terminal import say, table
+    from neuraxis.errors import counted
     from neuraxis.snapshot.shelf import Shelf, tick_of
 
     entries = Shelf(run).entries()
@@ -43,7 +44,7 @@ def list_(run: RunArgument, json: JsonOption = False) -> None:
         ]
         for e in entries
     ]
-    table(f"{len(entries)} snapshots", rows, head=["file", "tick", "bytes", "state"])
+    table(counted(len(entries), "snapshot"), rows, head=["file", "tick", "bytes", "state"])
 
 
 @app.command()
@@ -87,7 +88,7 @@ def migrate(
 ) -> None:
     """Bring the states in a snapshot up to the versions that the actors' classes declare now."""
     from neuraxis.cli.terminal import say, table
-    from neuraxis.errors import UsageInvalid
+    from neuraxis.errors import UsageInvalid, counted
     from neuraxis.launch import open_scenario
     from neuraxis.snapshot.container import read_snapshot, write_snapshot
     from neuraxis.snapshot.migrate import migrate_snapshot
@@ -108,7 +109,7 @@ def migrate(
         say({"file": str(file), "written": str(target) if written else None, "changes": changed})
         return
     rows = [[c.actor, c.field, c.before, c.after] for c in changes]
-    table(f"{len(changes)} changes", rows, head=["actor", "field", "before", "after"] if rows else ())
+    table(counted(len(changes), "change"), rows, head=["actor", "field", "before", "after"] if rows else ())
     print(f"written: {target}" if written else "nothing written")
 
 
