@@ -45,10 +45,10 @@ def first_id(position: int) -> int:
 
 
 def causes_of(cause: int | tuple[int, ...] | None) -> tuple[int, ...]:
-    """Return the ids in the cause field of an envelope."""
+    """Return the ids in the cause field of an envelope, each once: evidence may name what is being handled."""
     if cause is None:
         return ()
-    return cause if isinstance(cause, tuple) else (cause,)
+    return tuple(dict.fromkeys(cause)) if isinstance(cause, tuple) else (cause,)
 
 
 def activation_id(position: int, tick: int) -> int:

@@ -162,7 +162,7 @@ class _Ledger:
         for receiver in order:
             for _, message, _, _, cause in mail[receiver]:
                 if isinstance(cause, tuple):
-                    self._evidence[message] = cause
+                    self._evidence[message] = causes_of(cause)
                     cause = cause[0]
                 self._messages.append(message)
                 self._causes.append(_NO_CAUSE if cause is None else cause)
