@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, final
 
@@ -12,12 +11,12 @@ from msgspec.structs import replace
 from neuraxis.blueprint import Blueprint
 from neuraxis.errors import DuplicateName, FileUnusable, JournalDamaged, PluginUnusable, Problem, UsageInvalid
 from neuraxis.faults import Faults
-from neuraxis.files import make_folder, unusable
+from neuraxis.files import make_folder, read_bytes, write_atomically
 from neuraxis.journal.log import FileSink
 from neuraxis.journal.read import read_journal
 from neuraxis.journal.record import MAGIC, START_OF_CHAIN, End, Resumed, SnapshotMark
 from neuraxis.journal.write import JournalWriter
-from neuraxis.plugins.lock import require_same
+from neuraxis.plugins.lock import Entry, require_same
 from neuraxis.plugins.manager import Plugins
 from neuraxis.runner import Settings
 from neuraxis.scenario.model import Scenario
@@ -114,20 +113,27 @@ def _plugin_problem(scenario: Scenario, error: PluginUnusable | DuplicateName) -
 # ------------------------------------------------------------------------------- run folders
 
 
-def new_sink(folder: Path, messages: dict[tuple[str, int], type[Any]], *, durable: bool) -> FileSink:
-    """Start the journal of a new run.
+def new_sink(
+    folder: Path, messages: dict[tuple[str, int], type[Any]], plugins: Plugins | None, *, durable: bool
+) -> FileSink:
+    """Start the journal of a new run, with the Python files of its plugins beside it.
 
     Raises:
         FileUnusable: The folder cannot be written, or another process writes there.
-        UsageInvalid: It holds a run already.
+        UsageInvalid: It holds a run already; or two plugins have one file name.
     """
     make_folder(folder)
     writer = JournalWriter(folder / JOURNAL_NAME, durable=durable)
-    if _has_begun(writer.path):
+    try:
+        if _has_begun(writer.path):
+            remedy = f"Go on with it: neuraxis resume {folder}. Or choose another folder."
+            raise UsageInvalid(what=f"{folder} holds a run already", remedy=remedy)
+        writer.go_on(end=len(MAGIC), chain=START_OF_CHAIN)  # a crash may have left half of a header
+        if plugins is not None:
+            keep_plugin_files(plugins, folder)  # before the header: a run that has begun can be resumed
+    except BaseException:
         writer.close()
-        remedy = f"Go on with it: neuraxis resume {folder}. Or choose another folder."
-        raise UsageInvalid(what=f"{folder} holds a run already", remedy=remedy)
-    writer.go_on(end=len(MAGIC), chain=START_OF_CHAIN)  # a crash may have left half of a header
+        raise
     return FileSink(writer, messages)
 
 
@@ -141,14 +147,14 @@ def _has_begun(path: Path) -> bool:
     return True
 
 
-def keep_plugin_files(opened: Opened, folder: Path) -> None:
-    """Copy the Python files that a scenario names into its run folder, so that the run stands on its own.
+def keep_plugin_files(plugins: Plugins, folder: Path) -> None:
+    """Copy the Python files among plugins into a run folder, so that the run stands on its own.
 
     Raises:
         FileUnusable: The folder cannot be written.
         UsageInvalid: Two files have one name.
     """
-    files = [each.source for each in opened.plugins.loaded if each.source.name.endswith(".py")]
+    files = [each.source for each in plugins.loaded if each.source.name.endswith(".py")]
     seen: dict[str, str] = {}
     for source in files:
         target = folder / PLUGIN_FOLDER / Path(source.name).name
@@ -157,10 +163,7 @@ def keep_plugin_files(opened: Opened, folder: Path) -> None:
             raise UsageInvalid(what=what, remedy="Rename one of the files.")
         seen[target.name] = source.name
         make_folder(target.parent)
-        try:
-            shutil.copyfile(source.root, target)
-        except OSError as error:
-            raise unusable(target, error, "Choose a folder that you can write to.") from error
+        write_atomically(target, [read_bytes(source.root, remedy="Restore it.")])
 
 
 def reopen(folder: Path, *, backend: str | None = None) -> tuple[Opened, Wiring, Path]:
@@ -190,8 +193,16 @@ def reopen(folder: Path, *, backend: str | None = None) -> tuple[Opened, Wiring,
 
 
 def _with_kept_files(scenario: Scenario) -> Scenario:
-    names = tuple(Path(name).name if name.endswith(".py") else name for name in scenario.plugins)
-    return replace(scenario, plugins=names)
+    return replace(scenario, plugins=tuple(map(_kept_name, scenario.plugins)))
+
+
+def _kept_name(name: str) -> str:
+    """Return the name of a plugin in its run folder, where a Python file lies without the folders above it."""
+    return Path(name).name if name.endswith(".py") else name
+
+
+def _as_kept(entry: Entry) -> Entry:
+    return {**entry, "name": _kept_name(entry["name"])}
 
 
 @final
@@ -345,7 +356,7 @@ class _Past:
         """Check that the code is the one that made the run, or bring its newest snapshot up to date."""
         tick = snapshot.tick if snapshot is not None else 0
         changes = [mark for mark in self.journal.of(Resumed) if mark.lock]
-        recorded = changes[-1].lock if changes else self.journal.header.lock
+        recorded = [_as_kept(entry) for entry in (changes[-1].lock if changes else self.journal.header.lock)]
         present = self.plugins.lock()
         if recorded == present:
             return Resumed(tick, base=changes[-1].base if changes else ""), snapshot

@@ -135,7 +135,7 @@ class Simulation:
         if folder is not None:
             from neuraxis.launch import new_sink  # only runs on disk load the journal's file code
 
-            sink = new_sink(Path(folder), blueprint.messages(wiring), durable=settings.durable)
+            sink = new_sink(Path(folder), blueprint.messages(wiring), plugins, durable=settings.durable)
         self._open(blueprint, wiring, sink, Path(folder) if folder is not None else None, plugins, settings)
         try:
             sink.append(self._header())

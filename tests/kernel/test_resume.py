@@ -332,7 +332,6 @@ def keep(folder: Path, *overrides: str, code: str = KEEPER) -> Path:
     (tmp_path / "keep.toml").write_text(SCENARIO)
     opened = open_scenario(tmp_path / "keep.toml", overrides=overrides)
     with Simulation(opened.blueprint, folder=folder, plugins=opened.plugins, settings=opened.settings) as sim:
-        keep_plugin_files(opened, folder)
         for value in (3, 4):
             sim.inject("k", value)
             sim.advance(2)
@@ -413,12 +412,12 @@ def test_plugin_files_of_one_name_or_without_room_are_refused(tmp_path: Path) ->
     (tmp_path / "keep.toml").write_text(SCENARIO.replace('["keeper.py"]', '["keeper.py", "deep/keeper.py"]'))
     opened = open_scenario(tmp_path / "keep.toml")
     with pytest.raises(UsageInvalid, match=r"plugins 'deep/keeper.py' and 'keeper.py' have one file name. Rename"):
-        keep_plugin_files(opened, tmp_path / "run")
+        keep_plugin_files(opened.plugins, tmp_path / "run")
     (tmp_path / "keep.toml").write_text(SCENARIO)
     opened = open_scenario(tmp_path / "keep.toml")
     (tmp_path / "full" / "plugins").mkdir(parents=True)
-    with read_only(tmp_path / "full" / "plugins"), pytest.raises(FileUnusable, match="Choose a folder"):
-        keep_plugin_files(opened, tmp_path / "full")
+    with read_only(tmp_path / "full" / "plugins"), pytest.raises(FileUnusable, match="choose a folder"):
+        keep_plugin_files(opened.plugins, tmp_path / "full")
 
 
 # ----------------------------------------------------------------------------- integrity
@@ -433,7 +432,7 @@ def test_sound_run_is_told_file_by_file(tmp_path: Path) -> None:
     found = dict(check_run(folder))
     assert found["journal.nxj"] == "2 frames, chain unbroken"
     public = Signer(bytes(32)).public.hex()
-    assert found["000000000003.nxs"] == f"1 parts, SHA-256 of each, signed by {public[:16]}…"
+    assert found["000000000003.nxs"] == f"1 part, SHA-256 of each, signed by {public[:16]}…"
     assert check_run(folder, signed_by=public)
     with journal_of(folder).open("ab") as file:
         file.write(b"\0\0")

@@ -21,7 +21,7 @@ from msgspec.structs import replace
 
 from neuraxis import Graph, Simulation
 from neuraxis.blueprint import Blueprint
-from neuraxis.launch import Opened, keep_plugin_files, open_scenario, resume_run
+from neuraxis.launch import Opened, open_scenario, resume_run
 from neuraxis.scheduler.loop import Scheduler
 from neuraxis.trace.golden import read_golden
 
@@ -175,7 +175,6 @@ def test_stopping_and_resuming_at_random_ticks_changes_nothing(name: str, tmp_pa
     stops = sorted(rng.sample(range(1, ENDS[name]), 4))
     first = opened(name)
     sim = Simulation(first.blueprint, folder=tmp_path / "run", plugins=first.plugins, settings=first.settings)
-    keep_plugin_files(first, tmp_path / "run")
     for stop in stops:
         sim.advance(until=stop)
         if rng.random() < 0.7:

@@ -40,7 +40,7 @@ def run(
     goes on with `neuraxis resume`.
     """
     from neuraxis.cli.drive import complete
-    from neuraxis.launch import keep_plugin_files, open_scenario
+    from neuraxis.launch import open_scenario
     from neuraxis.logs import set_up
     from neuraxis.simulation import Simulation
 
@@ -55,7 +55,6 @@ def run(
         settings=opened.settings,
         wiring=opened.resolved.wiring,
     )
-    keep_plugin_files(opened, target)
     raise typer.Exit(complete(sim, opened, opened.resolved.until, report=report, as_json=json))
 
 
