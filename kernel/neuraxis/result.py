@@ -103,7 +103,7 @@ def figures_of(sim: Simulation) -> tuple[dict[str, Any], list[str]]:
     for path, actor in sim.actors():
         try:
             own = {str(name): _plain(value) for name, value in actor.figures().items()}
-        except Exception as error:  # noqa: BLE001 - foreign code, at the end of a run whose result must not be lost
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - foreign code, at the end of a run whose result must not be lost
             troubles.append(f"{path}: figures() raised {told(error)}. Correct the actor.")
             continue
         for name, value in own.items():
@@ -122,7 +122,7 @@ def charts_of(sim: Simulation) -> tuple[list[tuple[str, str]], list[str]]:
     for path, actor in sim.actors():
         try:
             charts += [(path, render_chart(path, chart)) for chart in actor.charts()]
-        except Exception as error:  # noqa: BLE001 - as above
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - as above
             troubles.append(f"{path}: charts() raised {told(error)}. Correct the actor.")
     return charts, troubles
 

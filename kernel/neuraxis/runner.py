@@ -114,7 +114,7 @@ class Runner:
             try:
                 if actor is not None:
                     actor.close()
-            except Exception as error:  # noqa: BLE001 - as the failure of an actor, which is told where it can do no harm
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - one that fails must not keep the others open
                 log.error("actor failed to close", extra={"actor": path, "error": told(error)})
 
     def begin(self, history: History, snapshot: Snapshot | None) -> None:

@@ -27,7 +27,7 @@ VERBS: Final = {
 
 def main() -> None:
     """Entry point of the `neuraxis` command."""
-    from neuraxis.cli.terminal import run_verb
+    from neuraxis.cli.terminal import end_with, run_verb
 
     arguments = sys.argv[1:]
     verb = arguments[0] if arguments else ""
@@ -36,7 +36,5 @@ def main() -> None:
         run_verb(module.app, verb, arguments[1:])
         return
     from neuraxis.cli.front import front
-    from neuraxis.cli.terminal import print_anywhere
 
-    print_anywhere()
-    sys.exit(front(arguments))
+    end_with(lambda: front(arguments))

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import shlex
-import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from neuraxis.cli.terminal import exit_code_of, progress, say, table
-from neuraxis.errors import FileUnusable
+from neuraxis.cli.terminal import exit_code_of, progress, say, table, tell_stop
+from neuraxis.errors import FileUnusable, PluginUnusable
 from neuraxis.files import write_atomically
 from neuraxis.result import Result, charts_of, conclude, page_of
 from neuraxis.snapshot.sign import Signer
@@ -37,23 +35,19 @@ def complete(sim: Simulation, opened: Opened, until: int, *, report: Path | None
         finally:
             sim.close()
     except KeyboardInterrupt as error:
-        _tell_how_to_go_on(sim, "stopped")
-        return exit_code_of(error)
+        text = f"stopped at tick {sim.tick}; {_how_to_go_on(sim)}"
+        return tell_stop(text, exit_code_of(error), as_json=as_json)
     except SystemExit:  # an actor asked for it; its own exit code says nothing about the run
-        _tell_how_to_go_on(sim, "ended by an actor")
-        return 1
-    except FileUnusable as error:
-        if sim.folder is not None:
-            error.add_note(f"The run stands at tick {sim.tick}; go on with: neuraxis resume {sim.folder}")
+        return tell_stop(f"ended by an actor at tick {sim.tick}; {_how_to_go_on(sim)}", 1, as_json=as_json)
+    except (FileUnusable, PluginUnusable) as error:
+        error.add_note(f"The run stands at tick {sim.tick}; {_how_to_go_on(sim)}")
         raise
     show_result(result, as_json=as_json)
     return 0 if result.passed else 1
 
 
-def _tell_how_to_go_on(sim: Simulation, what: str) -> None:
-    with suppress(OSError):  # a terminal that hung up takes nothing
-        folder = shlex.quote(str(sim.folder))
-        print(f"\n{what} at tick {sim.tick}; go on with: neuraxis resume {folder}", file=sys.stderr)
+def _how_to_go_on(sim: Simulation) -> str:
+    return f"go on with: neuraxis resume {shlex.quote(str(sim.folder))}"
 
 
 def _result(sim: Simulation, opened: Opened, until: int, *, report: Path | None, as_json: bool) -> Result:

@@ -20,7 +20,7 @@ Usage: neuraxis VERB [OPTIONS]          neuraxis VERB --help explains one verb
 {verbs}
 
 Begin with:   neuraxis run scenarios/ring.toml
-Exit codes:   0 good · 1 expectations failed · 2 bad input · 3 diverged · 4 damaged data
+Exit codes:   0 good · 1 expectations failed · 2 bad input · 3 diverged · 4 damaged data · 130 stopped
 """
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,6 +26,7 @@ def check(
 ) -> None:
     """Run the scenario of each golden and compare. Exit code 3 and the first divergence if one differs."""
     from neuraxis.cli.terminal import progress, say
+    from neuraxis.errors import counted
     from neuraxis.trace.golden import check as compare
     from neuraxis.trace.golden import read_golden
 
@@ -42,7 +42,7 @@ def check(
     if json:
         say({"goldens": checked})
     else:
-        print(f"{len(checked)} goldens, all the same")
+        print(f"{counted(len(checked), 'golden')}, all the same")
 
 
 @app.command()
@@ -56,6 +56,7 @@ def update(
     backend: Annotated[str | None, typer.Option(help="What computes networks.")] = None,
 ) -> None:
     """Make a golden, or change it on purpose."""
+    from neuraxis.cli.terminal import tell_operator
     from neuraxis.errors import UsageInvalid
     from neuraxis.files import make_folder
     from neuraxis.trace.golden import read_golden, take, write_golden
@@ -72,7 +73,7 @@ def update(
     ) as sim:
         golden = write_golden(file, take(sim, scenario=relative, overrides=overrides), reason=reason)
     if old is not None and old.digests == golden.digests:
-        print("the digests are the same as before", file=sys.stderr)
+        tell_operator("the digests are the same as before")
     print(
         f"{file}: {golden.until} ticks, {', '.join(f'{name} {value[:16]}' for name, value in golden.digests.items())}"
     )

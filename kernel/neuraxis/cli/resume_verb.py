@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -32,6 +31,7 @@ def resume(
     prints its result.
     """
     from neuraxis.cli.drive import complete, show_result
+    from neuraxis.cli.terminal import tell_operator
     from neuraxis.launch import resume_run
     from neuraxis.logs import set_up
     from neuraxis.result import Judged, Result
@@ -39,9 +39,9 @@ def resume(
     set_up(log)
     resumption = resume_run(run, discard_damaged=discard_damaged, accept_changes=accept_changes, backend=backend)
     for note in resumption.notes:
-        print(f"note: {note}", file=sys.stderr)
+        tell_operator(f"note: {note}")
     if resumption.end is not None:
-        summary = dict(resumption.end.result)
+        summary = {**resumption.end.result, "run": str(run)}  # it may have been moved since
         judged = tuple(Judged(*each) for each in summary.pop("judged", []))
         result = Result(summary, judged)
         show_result(result, as_json=json)

@@ -9,12 +9,12 @@ import os
 import signal
 import sys
 import threading
-from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
-from typing import TYPE_CHECKING, Annotated, Any, Final, TextIO, final
+from contextlib import contextmanager, redirect_stdout, suppress
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn, TextIO, cast, final
 
 import typer
 
-from neuraxis.errors import ContractError, NeuraxisError, PluginUnusable, RunError, told
+from neuraxis.errors import ContractError, FileUnusable, NeuraxisError, PluginUnusable, RunError, UsageInvalid, told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -44,37 +44,84 @@ def exit_code_of(error: KeyboardInterrupt) -> int:
 
 def run_verb(app: typer.Typer, verb: str, arguments: Sequence[str]) -> None:
     """Run one verb and end the process with its exit code; errors become one screen of text, or JSON."""
-    as_json = "--json" in arguments
-    print_anywhere()
-    with _signals_as_interrupts(), _json_apart() if as_json else nullcontext():
+
+    def called() -> int:
+        command = typer.main.get_command(app)
         try:
-            code = app(args=list(arguments), prog_name=f"neuraxis {verb}", standalone_mode=True) or 0
-        except SystemExit as ended:  # how the library for command lines ends
-            code = ended.code
-        except NeuraxisError as error:
-            _tell(error, as_json=as_json)
-            code = error.exit_code
-        except KeyboardInterrupt as error:
-            _tell_operator("\nstopped")
-            code = exit_code_of(error)
+            with command.make_context(f"neuraxis {verb}", list(arguments)) as context:
+                command.invoke(context)
+        except typer.Exit as ended:
+            return ended.exit_code
+        return 0
+
+    end_with(called, as_json="--json" in arguments)
+
+
+def end_with(command: Callable[[], int], *, as_json: bool = False) -> NoReturn:
+    """Run a command and end the process with its exit code; errors become one screen of text, or JSON."""
+    _open_missing_streams()
+    print_anywhere()
+    with _signals_as_interrupts(), redirect_stdout(cast("TextIO", _Output(sys.stdout, is_kept=as_json))):
+        try:
+            code = _exit_code(command, as_json=as_json)
+        except FileUnusable as lost:  # there is no place for what was to be told
+            tell_operator(f"neuraxis: {lost}")
+            code = lost.exit_code
         except BrokenPipeError:
             code = 1  # the reader of our output went away; nobody is left to tell
-        except BaseException as error:  # noqa: BLE001 - the last place where it can be told in one screen
-            _tell_mistake(error, as_json=as_json)
-            code = 1
     sys.exit(_flushed(code))
 
 
-def _flushed(code: Any) -> Any:
-    """Write out what was printed and return the exit code; 1 where standard output does not take it."""
+def _exit_code(command: Callable[[], int], *, as_json: bool) -> int:
     try:
-        sys.stdout and sys.stdout.flush()
-    except OSError as error:
-        if not isinstance(error, BrokenPipeError):
-            _tell_operator(f"neuraxis: standard output cannot be written: {error.strerror}. Choose another place.")
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter tries once more, and fails
-        return code or 1
+        return command()
+    except NeuraxisError as error:
+        _tell(error, as_json=as_json)
+        return error.exit_code
+    except KeyboardInterrupt as error:
+        return tell_stop("stopped", exit_code_of(error), as_json=as_json)
+    except SystemExit as error:  # of an actor or plugin; its own exit code says nothing about what was asked
+        if isinstance(error.__context__, BrokenPipeError):  # of the library for help texts
+            return 1
+        return tell_stop(f"ended by an actor or plugin: {told(error)}", 1, as_json=as_json)
+    except BrokenPipeError:
+        raise
+    except BaseException as error:  # noqa: BLE001 - the last place where it can be told in one screen
+        if _is_misuse(error):
+            return _tell_misuse(error, as_json=as_json)
+        _tell_mistake(error, as_json=as_json)
+        return 1
+
+
+def _flushed(code: int) -> int:
+    """Write out what was printed and return the exit code: not 0 where standard output does not take it."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        code = code or 1
+    except (OSError, ValueError) as error:
+        lost = _lost(error)
+        if code != lost.exit_code:  # else it has been told
+            tell_operator(f"neuraxis: {lost}")
+        code = code or lost.exit_code
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):  # the interpreter would try once more when it ends, and change the exit code
+            with suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     return code
+
+
+def _open_missing_streams() -> None:
+    """Have closed standard streams lead nowhere; else the next file that is opened takes the place of one."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
 
 
 def print_anywhere() -> None:
@@ -105,30 +152,48 @@ def _signals_as_interrupts() -> Iterator[None]:
 
 
 @final
-class _Aside(io.TextIOBase):
-    """Takes what is printed while standard output is kept for one JSON object, and prints it on standard error."""
+class _Output:
+    """Standard output, whose own failures are told from those of files.
 
-    def __init__(self, kept: TextIO) -> None:
-        self.kept = kept
+    While it is kept for one JSON object, what is printed goes to standard error.
+    """
+
+    def __init__(self, stream: TextIO, *, is_kept: bool) -> None:
+        self.stream = stream
+        self._is_kept = is_kept
 
     def write(self, text: str) -> int:
-        return sys.stderr.write(text) if sys.stderr else len(text)
+        return sys.stderr.write(text) if self._is_kept else self.say(text)
+
+    def say(self, text: str) -> int:
+        try:
+            return self.stream.write(text)
+        except BrokenPipeError:
+            raise
+        except (OSError, ValueError) as error:
+            raise _lost(error) from error
 
     def flush(self) -> None:
-        if sys.stderr:
-            sys.stderr.flush()
+        try:
+            self.stream.flush()
+        except BrokenPipeError:
+            raise
+        except (OSError, ValueError) as error:
+            raise _lost(error) from error
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
 
 
-@contextmanager
-def _json_apart() -> Iterator[None]:
-    """Keep standard output for `say`: what plugins print goes to standard error."""
-    with redirect_stdout(_Aside(sys.stdout)):
-        yield
+def _lost(error: OSError | ValueError) -> FileUnusable:
+    """Translate what writing to standard output raised: it is full, or somebody closed it."""
+    reason = (isinstance(error, OSError) and error.strerror) or str(error).rstrip(".")
+    return FileUnusable(path="standard output", reason=reason, remedy="Send it to another place.")
 
 
 def _tell(error: NeuraxisError, *, as_json: bool) -> None:
     _tell_in_json(error.code, type(error).__name__, error.message(), error.exit_code, as_json=as_json)
-    _tell_operator("\n".join([f"neuraxis: {error}", *getattr(error, "__notes__", ())]))
+    tell_operator("\n".join([f"neuraxis: {error}", *getattr(error, "__notes__", ())]))
     cause = error.__cause__
     if cause is not None and isinstance(error, ContractError | RunError | PluginUnusable):
         _tell_place(cause, frames=3)
@@ -138,10 +203,30 @@ def _tell_mistake(error: BaseException, *, as_json: bool) -> None:
     """Tell an exception that nobody expected: a mistake in Neuraxis or in a plugin, not of the user."""
     text = "memory ran out" if isinstance(error, MemoryError) else told(error)
     remedy = "Run something smaller." if isinstance(error, MemoryError) else "Report it with the lines below."
-    message = f"an error that should not happen: {text}. {remedy} A run that had begun goes on with: neuraxis resume"
+    what = f"an error that should not happen: {text.rstrip('.')}"
+    message = f"{what}. {remedy} A run that had begun goes on with: neuraxis resume RUN"
     _tell_in_json(NeuraxisError.code, type(error).__name__, message, 1, as_json=as_json)
-    _tell_operator(f"neuraxis: [{NeuraxisError.code}] {message}")
+    tell_operator(f"neuraxis: [{NeuraxisError.code}] {message}")
     _tell_place(error, frames=5)
+
+
+def tell_stop(text: str, exit_code: int, *, as_json: bool) -> int:
+    """Tell that a command was stopped before its end. Returns the exit code."""
+    _tell_in_json(NeuraxisError.code, Stopped.__name__, text, exit_code, as_json=as_json)
+    tell_operator(f"\n{text}")
+    return exit_code
+
+
+def _is_misuse(error: BaseException) -> bool:
+    """Tell whether the library for command lines raised this: a verb was called with wrong options or arguments."""
+    return hasattr(error, "format_message") and hasattr(error, "show")
+
+
+def _tell_misuse(error: Any, *, as_json: bool) -> int:
+    _tell_in_json(UsageInvalid.code, UsageInvalid.__name__, error.format_message(), error.exit_code, as_json=as_json)
+    with suppress(OSError, ValueError):
+        error.show()
+    return int(error.exit_code)
 
 
 def _tell_in_json(code: str, name: str, message: str, exit_code: int, *, as_json: bool) -> None:
@@ -155,19 +240,21 @@ def _tell_place(error: BaseException, *, frames: int) -> None:
     if isinstance(error, NeuraxisError | OSError) or error.__traceback__ is None:
         return
     lines = "".join(traceback.format_tb(error.__traceback__)[-frames:]).rstrip().splitlines()
-    _tell_operator("\n".join(["\nwhere it happened:", *lines[-PLACE_LINES:]]))
+    tell_operator("\n".join(["\nwhere it happened:", *lines[-PLACE_LINES:]]))
 
 
-def _tell_operator(text: str) -> None:
+def tell_operator(text: str) -> None:
+    """Print on standard error, or nowhere."""
     with suppress(OSError, ValueError):  # a terminal that hung up takes nothing
         print(text, file=sys.stderr)
 
 
 def say(value: dict[str, Any]) -> None:
     """Print one JSON object on standard output; what JSON has no number for is null."""
-    stream = sys.stdout.kept if isinstance(sys.stdout, _Aside) else sys.stdout
-    is_unicode = (getattr(stream, "encoding", None) or "utf-8").lower().replace("-", "") == "utf8"
-    print(json.dumps(_finite(value), ensure_ascii=not is_unicode, allow_nan=False), file=stream)
+    is_unicode = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "") == "utf8"
+    text = json.dumps(_finite(value), ensure_ascii=not is_unicode, allow_nan=False) + "\n"
+    stream: Any = sys.stdout
+    stream.say(text) if isinstance(stream, _Output) else stream.write(text)
 
 
 def _finite(value: Any) -> Any:
@@ -236,9 +323,6 @@ def _lines(title: str, total: int) -> Callable[[int, str], None]:
         nonlocal last
         if time.monotonic() - last >= 10:
             last = time.monotonic()
-            print(
-                f"{title}: {100 * done // max(total, 1)} % ({done:,} of {total:,} ticks) {note}".rstrip(),
-                file=sys.stderr,
-            )
+            tell_operator(f"{title}: {100 * done // max(total, 1)} % ({done:,} of {total:,} ticks) {note}".rstrip())
 
     return report
