@@ -103,7 +103,7 @@ def parse(text: str) -> Quantity:
         raise UnitInvalid(text=text, reason="is not a quantity", remedy='Write a number and a unit, such as "1 ms".')
     number, symbol = match.groups()
     if not symbol:
-        raise UnitInvalid(text=text, reason="has no unit", remedy=f'Write the unit, such as "{number} ms".')
+        raise UnitInvalid(text=text, reason="has no unit", remedy=f'Write the unit, such as "{number[:20]} ms".')
     dimension, factor = _unit(symbol, text)
     return Quantity(si=Fraction(Decimal(number)) * factor, dimension=dimension, text=text)
 

@@ -136,5 +136,6 @@ class JournalWriter:
         except OSError as error:
             with suppress(OSError):
                 os.ftruncate(self._file, self._end)  # leave no torn frame behind
-            raise unusable(self.path, error, "Free space on the disk, then resume the run.") from error
+            again = "resume the run" if self._end > len(MAGIC) else "run it again"  # without a header there is no run
+            raise unusable(self.path, error, f"Free space on the disk, then {again}.") from error
         self._end += len(data)

@@ -124,7 +124,8 @@ def load_file(name: str, folder: Path) -> Loaded:
     path = (folder / name).resolve()
     if not path.is_file():
         near = sorted(each.name for each in path.parent.glob("*.py")) if path.parent.is_dir() else []
-        raise PluginUnusable(plugin=name, reason=f"there is no file {path}", remedy=suggestion(path.name, near))
+        remedy = suggestion(path.name, near) if near else "Restore it, or correct its name."
+        raise PluginUnusable(plugin=name, reason=f"there is no file {path}", remedy=remedy)
     module_name = f"neuraxis_scenario_{path.stem}"
     spec = importlib.util.spec_from_file_location(module_name, path)
     assert spec is not None, "a path ending in .py has a loader"

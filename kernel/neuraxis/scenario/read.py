@@ -143,6 +143,9 @@ class _Reader:
             return
         name = _joined(parts)
         self.overridden.append(name)
+        if parts[0] == "include":
+            self._problem(name, "no value to change", "Include files in the scenario file.")
+            return
         target: Any = self.content
         for place, part in enumerate(parts[:-1]):
             target = self._step(target, part, parts[: place + 1])
@@ -183,7 +186,7 @@ class _Reader:
                 self._problem(key, "an unknown key", suggestion(key, [*form.TABLES, *form.ROOT]))
         self._check_table("", {k: v for k, v in data.items() if k in form.ROOT}, form.ROOT)
         section = self._table(data, "scenario", form.SCENARIO)
-        if "until" not in section:
+        if "until" not in section and all(each.key != "scenario.until" for each in self.problems):
             self._problem("scenario.until", "missing", 'Write where a run ends: until = "1 s"')
         return Scenario(
             name=str(section.get("name") or self.path.stem),

@@ -243,15 +243,18 @@ class _Resolution:
         file = self.scenario.folder / path
         if not file.is_file():
             near = sorted(each.name for each in file.parent.iterdir()) if file.parent.is_dir() else []
-            self.problem(f"resources.{name}.path", f"the missing file {path!r}", suggestion(file.name, near))
+            hint = suggestion(file.name, near) if near else f"Restore it as {file}."
+            self.problem(f"resources.{name}.path", f"the missing file {path!r}", hint)
             return Resource("", "")
         digest = hashlib.sha256(read_bytes(file, remedy="Make it readable.")).hexdigest()
         pinned = table.get("sha256")
         if pinned is None:
             self.problem(f"resources.{name}.sha256", "missing", f'Write: sha256 = "{digest}"')
         elif pinned != digest:
-            expected = f'The file has another content. Restore it, or pin the new one: sha256 = "{digest}"'
-            self.problem(f"resources.{name}.sha256", repr(pinned), expected)
+            expected = f"{file} has another content. Restore it"
+            if self.scenario.sources is not None:  # else this is a run that goes on, whose past rests on the content
+                expected += f', or pin the new one: sha256 = "{digest}"'
+            self.problem(f"resources.{name}.sha256", repr(pinned), f"{expected}.")
         return Resource(str(file), digest)
 
     def _backend(self, key: str, written: Any) -> Any:
