@@ -56,6 +56,13 @@ def write_atomically(path: Path, parts: Iterable[bytes | memoryview], *, durable
         raise
 
 
+def sweep(folder: Path) -> None:
+    """Delete what killed processes left half written in a folder, which nobody writes now."""
+    for draft in folder.glob(".*.[0-9]*.draft"):
+        with suppress(OSError):  # it is in nobody's way
+            draft.unlink()
+
+
 def make_folder(path: Path, *, anew: bool = False) -> bool:
     """Make a folder and its parents, if they are not there.
 

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from neuraxis.blueprint import Blueprint
 from neuraxis.errors import DuplicateName, FileUnusable, JournalDamaged, PluginUnusable, Problem, UsageInvalid
 from neuraxis.faults import Faults
-from neuraxis.files import make_folder, read_bytes, write_atomically
+from neuraxis.files import make_folder, read_bytes, sweep, write_atomically
 from neuraxis.journal.log import FileSink
 from neuraxis.journal.read import read_journal
 from neuraxis.journal.record import MAGIC, START_OF_CHAIN, End, Resumed, SnapshotMark
@@ -129,12 +129,18 @@ def new_sink(
             remedy = f"Go on with it: neuraxis resume {folder}. Or choose another folder."
             raise UsageInvalid(what=f"{folder} holds a run already", remedy=remedy)
         writer.go_on(end=len(MAGIC), chain=START_OF_CHAIN)  # a crash may have left half of a header
+        _sweep_all(folder)
         if plugins is not None:
             keep_plugin_files(plugins, folder)  # before the header: a run that has begun can be resumed
     except BaseException:
         writer.close()
         raise
     return FileSink(writer, messages)
+
+
+def _sweep_all(folder: Path) -> None:
+    for place in (folder, folder / PLUGIN_FOLDER, folder / "snapshots", folder / "blobs"):
+        sweep(place)
 
 
 def _has_begun(path: Path) -> bool:
@@ -284,6 +290,7 @@ class _Past:
             raise
         try:
             self._read()
+            _sweep_all(self.path.parent)
             resumption = self._go_on(writer, settings, discard_damaged=discard_damaged, accept_changes=accept_changes)
         except BaseException:
             writer.close()
