@@ -14,6 +14,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def is_file(path: Path) -> bool:
+    """Tell whether there is a file at `path`.
+
+    Raises:
+        FileUnusable: That cannot be found out: a folder on the way may not be entered, or the name is too long.
+    """
+    try:
+        return path.is_file()
+    except OSError as error:
+        raise unusable(path, error, "Correct the path, or its permissions.") from error
+
+
 def read_bytes(path: Path, *, remedy: str) -> bytes:
     """Return the content of a file.
 

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from neuraxis.blueprint import Blueprint
 from neuraxis.errors import DuplicateName, FileUnusable, JournalDamaged, PluginUnusable, Problem, UsageInvalid
 from neuraxis.faults import Faults
-from neuraxis.files import make_folder, read_bytes, sweep, write_atomically
+from neuraxis.files import is_file, make_folder, read_bytes, sweep, write_atomically
 from neuraxis.journal.log import FileSink
 from neuraxis.journal.read import read_journal
 from neuraxis.journal.record import MAGIC, START_OF_CHAIN, End, Resumed, SnapshotMark
@@ -182,7 +182,7 @@ def reopen(folder: Path, *, backend: str | None = None) -> tuple[Opened, Wiring,
         FileUnusable, JournalDamaged: The journal is missing, or its header is damaged.
         UsageInvalid: The run was made by a program, not from a scenario.
     """
-    path = folder if folder.is_file() else folder / JOURNAL_NAME
+    path = folder if is_file(folder) else folder / JOURNAL_NAME
     header = read_journal(path, {}, header_only=True).header
     if not header.scenario:
         raise UsageInvalid(

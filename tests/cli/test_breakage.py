@@ -856,3 +856,47 @@ def test_a_golden_of_a_newer_format_is_refused(odd: Cli, tmp_path: Path) -> None
     assert told.code == 2
     assert "has golden format 99" in told.err
     assert "Install a newer neuraxis." in told.err
+
+
+# ------------------------------------------------------------------- paths that lead nowhere
+
+
+@pytest.mark.parametrize("path", ["x" * 300, f"{'deep/' * 1000}x", "odd.toml/x", "/proc/self/mem"])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run"],
+        ["run", "odd.toml", "--folder"],
+        ["resume"],
+        ["replay"],
+        ["verify"],
+        ["graph"],
+        ["snapshot", "list"],
+        ["snapshot", "verify"],
+        ["golden", "check"],
+        ["golden", "update", "--scenario", "odd.toml", "--reason", "x"],
+        ["new", "scenario", "first", "--folder"],
+    ],
+)
+def test_a_path_that_leads_nowhere_is_named(odd: Cli, arguments: list[str], path: str) -> None:
+    told = odd(*arguments, path)
+    assert told.code in (2, 4), told.out
+    assert path.partition("/x")[0][:100] in told.err
+    assert "should not happen" not in told.err
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "odd.toml/x", "locked/x"])
+def test_a_file_that_a_scenario_names_and_nobody_can_reach_is_named(odd: Cli, tmp_path: Path, name: str) -> None:
+    (tmp_path / "locked").mkdir(mode=0o700)
+    resource = f'\n[resources.x]\npath = "{name}"\nsha256 = "{"0" * 64}"\n'
+    for text in (
+        SCENARIO.replace('"odd.py"', f'"{name}.py"'),
+        f'include = ["{name}"]\n{SCENARIO}',
+        SCENARIO.replace('kind = "ear"', 'kind = "ear"\ndata = "x"') + resource,
+    ):
+        (tmp_path / "odd.toml").write_text(text)
+        with read_only(tmp_path):
+            told = odd("run", "odd.toml", "--folder", "run")
+        assert told.code == 2
+        assert name in one_screen(told.err)
+        assert "should not happen" not in told.err

@@ -29,21 +29,19 @@ def disk_full_at(size: int) -> Iterator[None]:
 def read_only(folder: Path) -> Iterator[None]:
     """Make a folder one that can be read but not written, also for tests that run as root."""
     is_root = os.geteuid() == 0
-    changed = [(folder, folder.stat().st_mode, 0o555)]
+    before = folder.stat().st_mode
+    folder.chmod(0o555)
     if is_root:  # whom permissions do not stop: be somebody else, who can reach the folder
-        parents = [(each, each.stat().st_mode) for each in folder.parents]
-        changed += [(each, mode, mode | 0o011) for each, mode in parents if not mode & 0o001]
-    for each, _, mode in changed:
-        each.chmod(mode)
-    if is_root:
+        for each in folder.parents:  # they stay open: other tests below them may be at it, too
+            if not (mode := each.stat().st_mode) & 0o001:
+                each.chmod(mode | 0o011)
         os.seteuid(NOBODY)
     try:
         yield
     finally:
         if is_root:
             os.seteuid(0)
-        for each, mode, _ in changed:
-            each.chmod(mode)
+        folder.chmod(before)
 
 
 def flipped(data: bytes, bit: int) -> bytes:

@@ -58,10 +58,10 @@ def update(
     """Make a golden, or change it on purpose."""
     from neuraxis.cli.terminal import tell_operator
     from neuraxis.errors import UsageInvalid
-    from neuraxis.files import make_folder
+    from neuraxis.files import is_file, make_folder
     from neuraxis.trace.golden import read_golden, take, write_golden
 
-    old: Golden | None = read_golden(file) if file.exists() else None
+    old: Golden | None = read_golden(file) if is_file(file) else None
     if scenario is None and old is None:
         raise UsageInvalid(what=f"{file} does not exist yet", remedy="Name its scenario with --scenario.")
     make_folder(file.parent)

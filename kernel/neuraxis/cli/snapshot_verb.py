@@ -24,9 +24,14 @@ FileArgument = Annotated[Path, typer.Argument(help="The snapshot file, *.nxs.")]
 def list_(run: RunArgument, json: JsonOption = False) -> None:
     """List the snapshots of a run, newest first, and whether they are sound."""
     from neuraxis.cli.terminal import say, table
-    from neuraxis.errors import counted
+    from neuraxis.errors import FileUnusable, counted
+    from neuraxis.files import is_file
+    from neuraxis.launch import JOURNAL_NAME
     from neuraxis.snapshot.shelf import Shelf, tick_of
 
+    if not is_file(run / JOURNAL_NAME):
+        remedy = f"Name the folder of a run, which holds {JOURNAL_NAME}."
+        raise FileUnusable(path=str(run), reason="there is no run", remedy=remedy)
     entries = Shelf(run).entries()
     if json:
         found = [

@@ -10,11 +10,13 @@ import signal
 import sys
 import threading
 from contextlib import contextmanager, redirect_stdout, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn, TextIO, cast, final
 
 import typer
 
 from neuraxis.errors import ContractError, FileUnusable, NeuraxisError, PluginUnusable, RunError, UsageInvalid, told
+from neuraxis.files import unusable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -76,8 +78,7 @@ def _exit_code(command: Callable[[], int], *, as_json: bool) -> int:
     try:
         return command()
     except NeuraxisError as error:
-        _tell(error, as_json=as_json)
-        return error.exit_code
+        return _tell(error, as_json=as_json)
     except KeyboardInterrupt as error:
         return tell_stop("stopped", exit_code_of(error), as_json=as_json)
     except SystemExit as error:  # of an actor or plugin; its own exit code says nothing about what was asked
@@ -86,11 +87,13 @@ def _exit_code(command: Callable[[], int], *, as_json: bool) -> int:
         return tell_stop(f"ended by an actor or plugin: {told(error)}", 1, as_json=as_json)
     except BrokenPipeError:
         raise
+    except OSError as error:
+        if not error.filename:
+            return _tell_mistake(error, as_json=as_json)
+        remedy = "Correct the path, or its permissions."  # nobody foresaw that this file would be in the way
+        return _tell(unusable(Path(str(error.filename)), error, remedy), as_json=as_json)
     except BaseException as error:  # noqa: BLE001 - the last place where it can be told in one screen
-        if _is_misuse(error):
-            return _tell_misuse(error, as_json=as_json)
-        _tell_mistake(error, as_json=as_json)
-        return 1
+        return (_tell_misuse if _is_misuse(error) else _tell_mistake)(error, as_json=as_json)
 
 
 def _flushed(code: int) -> int:
@@ -191,15 +194,16 @@ def _lost(error: OSError | ValueError) -> FileUnusable:
     return FileUnusable(path="standard output", reason=reason, remedy="Send it to another place.")
 
 
-def _tell(error: NeuraxisError, *, as_json: bool) -> None:
+def _tell(error: NeuraxisError, *, as_json: bool) -> int:
     _tell_in_json(error.code, type(error).__name__, error.message(), error.exit_code, as_json=as_json)
     tell_operator("\n".join([f"neuraxis: {error}", *getattr(error, "__notes__", ())]))
     cause = error.__cause__
     if cause is not None and isinstance(error, ContractError | RunError | PluginUnusable):
         _tell_place(cause, frames=3)
+    return error.exit_code
 
 
-def _tell_mistake(error: BaseException, *, as_json: bool) -> None:
+def _tell_mistake(error: BaseException, *, as_json: bool) -> int:
     """Tell an exception that nobody expected: a mistake in Neuraxis or in a plugin, not of the user."""
     text = "memory ran out" if isinstance(error, MemoryError) else told(error)
     remedy = "Run something smaller." if isinstance(error, MemoryError) else "Report it with the lines below."
@@ -208,6 +212,7 @@ def _tell_mistake(error: BaseException, *, as_json: bool) -> None:
     _tell_in_json(NeuraxisError.code, type(error).__name__, message, 1, as_json=as_json)
     tell_operator(f"neuraxis: [{NeuraxisError.code}] {message}")
     _tell_place(error, frames=5)
+    return 1
 
 
 def tell_stop(text: str, exit_code: int, *, as_json: bool) -> int:

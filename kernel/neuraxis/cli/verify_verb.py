@@ -25,9 +25,10 @@ def verify(
     Exit code 4 names the damaged file, part and byte.
     """
     from neuraxis.cli.terminal import say, table
+    from neuraxis.files import is_file
     from neuraxis.integrity import check_run, check_snapshot
 
-    findings = check_snapshot(target, signed_by) if target.is_file() else check_run(target, signed_by)
+    findings = check_snapshot(target, signed_by) if is_file(target) else check_run(target, signed_by)
     if json:
         say(
             {"target": str(target), "sound": True, "checked": [{"file": name, "what": what} for name, what in findings]}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, final
 from msgspec import Struct
 
 from neuraxis.errors import PluginUnusable, suggestion, told
+from neuraxis.files import is_file
 from neuraxis.hooks import API_VERSION, Manifest
 
 if TYPE_CHECKING:
@@ -122,8 +123,8 @@ def _root_of(module: ModuleType) -> Path:
 def load_file(name: str, folder: Path) -> Loaded:
     """Import a Python file beside a scenario. Raises `PluginUnusable` like `load`."""
     path = (folder / name).resolve()
-    if not path.is_file():
-        near = sorted(each.name for each in path.parent.glob("*.py")) if path.parent.is_dir() else []
+    if not is_file(path):
+        near = sorted(each.name for each in path.parent.glob("*.py"))
         remedy = suggestion(path.name, near) if near else "Restore it, or correct its name."
         raise PluginUnusable(plugin=name, reason=f"there is no file {path}", remedy=remedy)
     module_name = f"neuraxis_scenario_{path.stem}"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, final
 
 from neuraxis.errors import Problem, ScenarioInvalid, suggestion
-from neuraxis.files import read_bytes
+from neuraxis.files import is_file, read_bytes
 from neuraxis.parameter import Parameter, Unfit
 from neuraxis.scenario import format as form
 from neuraxis.scenario.model import Scenario, Table
@@ -85,8 +85,8 @@ class _Reader:
             if included in above or len(self.files) > INCLUDES_MAX:
                 chain = " -> ".join(each.name for each in (*above, included))
                 self._problem("include", f"a circle: {chain}", "Include each file from one side only.")
-            elif not included.is_file():
-                near = [each.name for each in included.parent.glob("*.toml")] if included.parent.is_dir() else []
+            elif not is_file(included):
+                near = [each.name for each in included.parent.glob("*.toml")]
                 self._problem("include", f"the missing file {name!r}", suggestion(included.name, near))
             else:
                 self.merge(included, (*above, path.resolve()))

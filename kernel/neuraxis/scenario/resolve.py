@@ -16,7 +16,7 @@ from msgspec import Struct
 from neuraxis.blueprint import ScriptedInput
 from neuraxis.errors import InputError, Problem, ScenarioInvalid, UnitInvalid, UsageInvalid, suggestion
 from neuraxis.faults import check_plan, parse_fault
-from neuraxis.files import read_bytes
+from neuraxis.files import is_file, read_bytes
 from neuraxis.graph import OUTPUT, ActorSpec, ChannelSpec, Graph, Options
 from neuraxis.message import ArraySpec, Misfit, coerce, describe, message_type
 from neuraxis.parameter import Parameter, Resource, Unfit
@@ -241,8 +241,8 @@ class _Resolution:
         if not isinstance(path, str):
             return Resource("", "")
         file = self.scenario.folder / path
-        if not file.is_file():
-            near = sorted(each.name for each in file.parent.iterdir()) if file.parent.is_dir() else []
+        if not is_file(file):
+            near = sorted(each.name for each in file.parent.glob("*"))
             hint = suggestion(file.name, near) if near else f"Restore it as {file}."
             self.problem(f"resources.{name}.path", f"the missing file {path!r}", hint)
             return Resource("", "")
