@@ -6,22 +6,14 @@ keeps the machine code beside it: a network of a known structure starts in a fra
 
 from __future__ import annotations
 
-import atexit
-import hashlib
 import importlib.util
-import logging
-import os
-import shutil
-import sys
-import tempfile
-from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, final
 
 import numpy as np
 
 from neuraxis.errors import ExtraMissing
 from neuraxis_snn.backends.generate import Source
+from neuraxis_snn.backends.kept import Kept
 from neuraxis_snn.engine import Engine
 from neuraxis_snn.network import network_of, synapses_by_target
 from neuraxis_snn.spikes import Spikes
@@ -32,9 +24,6 @@ if TYPE_CHECKING:
     from neuraxis_snn.network import Network, Population, Projection
 
 NAME: Final = "numba"
-CACHE_VARIABLE: Final = "NEURAXIS_CACHE"
-
-log = logging.getLogger("neuraxis.snn")
 
 
 @final
@@ -64,7 +53,8 @@ class NumbaEngine(Engine):
     def __init__(self, network: Network) -> None:
         super().__init__(network)
         source = Source(network)
-        self._function = compiled(source.text)
+        self._kept = Kept(source.text)
+        self._function: Callable[..., Any] = self._call_first
         self._places = [name for name, each in network.populations.items() if each.model is None]
         self._recorded = [name for name, each in network.populations.items() if each.record]
         fixed: dict[str, Any] = {}
@@ -108,6 +98,11 @@ class NumbaEngine(Engine):
                 found[f"{j}_ends"], found[f"{j}_synapses"], found[f"{j}_sources"] = index
         return found
 
+    def _call_first(self, *values: Any) -> Any:
+        found = self._kept.call_first(*values)
+        self._function = self._kept.run
+        return found
+
     def _run(self, steps: int, inputs: Mapping[str, Spikes], *, learning: bool) -> dict[str, Spikes]:
         values = self._arguments
         values[:5] = [self.step, steps, learning, np.uint64(self.key[0]), np.uint64(self.key[1])]
@@ -121,48 +116,3 @@ class NumbaEngine(Engine):
             name: Spikes(found[2 * number].copy(), found[2 * number + 1].copy())
             for number, name in enumerate(self._recorded)
         }
-
-
-def compiled(text: str) -> Callable[..., Any]:
-    """Return the function of a generated module, whose file and machine code are kept in the cache folder."""
-    digest = hashlib.blake2b(text.encode(), digest_size=10).hexdigest()
-    name = f"neuraxis_network_{digest}"
-    if name not in sys.modules:
-        path = _cache_folder() / f"{name}.py"
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
-            beside = path.with_suffix(f".{os.getpid()}.tmp")
-            beside.write_text(text, encoding="utf-8")
-            beside.replace(path)
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None, "a path ending in .py has a loader"
-        assert spec.loader is not None, "a path ending in .py has a loader"
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        sys.modules[name] = module
-    function: Callable[..., Any] = sys.modules[name].run
-    return function
-
-
-@lru_cache(maxsize=1)
-def _cache_folder() -> Path:
-    """Return the folder of generated code: the user's own, or one for this process where that cannot be used."""
-    chosen = os.environ.get(CACHE_VARIABLE)
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path(os.path.expanduser("~")) / ".cache")
-    folder = Path(chosen) if chosen else home / "neuraxis"
-    if _is_own(folder):
-        return folder
-    scratch = Path(tempfile.mkdtemp(prefix="neuraxis-"))
-    atexit.register(shutil.rmtree, scratch, ignore_errors=True)
-    log.info(
-        "generated code is not kept", extra={"facts": {"unusable": str(folder), "remedy": f"set {CACHE_VARIABLE}"}}
-    )
-    return scratch
-
-
-def _is_own(folder: Path) -> bool:
-    """Tell whether a folder belongs to the user and can be written: what lies there is executed."""
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return os.access(folder, os.W_OK) and folder.stat().st_uid == os.getuid()
-    except OSError:
-        return False

@@ -1,0 +1,107 @@
+"""Generated code and its machine code in the cache folder: used again if it is sound, and never if it is not."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("numba")
+
+from neuraxis_snn.backends import kept
+from neuraxis_snn.backends.kept import Kept
+from tests.kernel.breakage import disk_full_at
+
+TEXT = """import numba
+
+@numba.njit(cache=True)
+def run(x):
+    return x + {}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache folder."""
+    monkeypatch.setattr(kept, "_cache_folder", lambda: tmp_path)
+    return tmp_path
+
+
+def loaded(text: str = TEXT.format(1)) -> tuple[int, bool]:
+    """Use generated code as a new process does: what it gives for 1, and whether it was compiled."""
+    for name in [each for each in sys.modules if each.startswith("neuraxis_network_")]:
+        del sys.modules[name]
+    code = Kept(text)
+    found = code.call_first(1)
+    return found, not code.run.stats.cache_hits
+
+
+def files(folder: Path) -> list[Path]:
+    return sorted(each for each in folder.rglob("*") if each.is_file())
+
+
+@pytest.fixture(autouse=True)
+def modules() -> object:
+    """Leave the modules of other tests as they are."""
+    before = {name: each for name, each in sys.modules.items() if name.startswith("neuraxis_network_")}
+    yield
+    for name in [each for each in sys.modules if each.startswith("neuraxis_network_")]:
+        del sys.modules[name]
+    sys.modules.update(before)
+
+
+def test_machine_code_is_compiled_once_and_loaded_then(folder: Path) -> None:
+    assert loaded() == (2, True)
+    assert {each.suffix for each in files(folder)} == {".py", ".nbi", ".nbc", ".sums"}
+    assert loaded() == loaded() == (2, False)
+    assert loaded(TEXT.format(5)) == (6, True), "other code is another file"
+
+
+@pytest.mark.parametrize("suffix", [".py", ".nbi", ".nbc", ".sums"])
+@pytest.mark.parametrize("damage", ["emptied", "torn", "one bit", "foreign", "gone", "a folder"])
+def test_a_file_that_is_not_what_was_kept_is_never_used(folder: Path, suffix: str, damage: str) -> None:
+    loaded(TEXT.format(5))
+    (foreign,) = (each.read_bytes() for each in files(folder) if each.suffix == suffix)
+    before = files(folder)
+    loaded()
+    (file,) = (each for each in files(folder) if each.suffix == suffix and each not in before)
+    data = file.read_bytes()
+    times = file.stat()
+    if damage in ("gone", "a folder"):
+        file.unlink()
+        if damage == "a folder":
+            file.mkdir()
+    else:
+        flipped = bytes([*data[: len(data) // 2], data[len(data) // 2] ^ 1, *data[len(data) // 2 + 1 :]])
+        file.write_bytes({"emptied": b"", "torn": data[:-9], "one bit": flipped, "foreign": foreign}[damage])
+        os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+    found, is_compiled = loaded()
+    assert found == 2
+    assert is_compiled or suffix == ".py", "the text of the module is not taken from the file"
+    assert loaded()[0] == 2
+    assert damage == "a folder" or not loaded()[1], "it is kept again"
+
+
+@pytest.mark.parametrize("limit", [0, 60, 200, 2_000])
+def test_machine_code_that_finds_no_room_serves_without_being_kept(folder: Path, limit: int) -> None:
+    with disk_full_at(limit):
+        assert loaded() == (2, True)
+    assert not [each for each in files(folder) if each.suffix == ".draft"]
+    assert loaded() == (2, True)
+    assert loaded() == (2, False)
+
+
+def test_a_cache_folder_that_cannot_be_made_is_replaced_by_one_of_the_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("NEURAXIS_CACHE", str(tmp_path / "file"))
+    kept._cache_folder.cache_clear()
+    try:
+        assert kept._cache_folder().is_dir()
+        assert loaded()[0] == 2
+    finally:
+        kept._cache_folder.cache_clear()
+    assert (tmp_path / "file").read_text() == "no folder"
