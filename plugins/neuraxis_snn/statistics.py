@@ -4,7 +4,8 @@ All of them take `Trains`: the spikes of a number of neurons within a span of ti
 What is not defined, such as the regularity of neurons that hardly spiked, is None.
 
 Variances are those of the whole population (divided by n, not by n - 1). A bin begins at the start of the span; bins
-that do not fit into the span as a whole are left out.
+that do not fit into the span as a whole are left out. Statistics are for people: no digest covers them, and their
+last bits may differ between machines.
 
 Sources: interval statistics, Holt, Softky, Koch & Douglas (1996) and Shinomoto et al. (2009); distances between
 spike trains, Kreuz et al. (2007, 2015).
@@ -367,7 +368,8 @@ def _nearest(a: Array, b: Array) -> Array:
 def _shortest(train: Array) -> Array:
     """Return for each spike the shorter one of the intervals on its sides."""
     gaps = np.concatenate([[np.inf], np.diff(train), [np.inf]])
-    return np.minimum(gaps[:-1], gaps[1:])
+    found: Array = np.minimum(gaps[:-1], gaps[1:])
+    return found
 
 
 # ------------------------------------------------------------------------------------ summary
