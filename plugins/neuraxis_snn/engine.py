@@ -7,8 +7,10 @@ same bits as 15 and then 25.
     P.STATE          (size,)          states of the neurons of population P
     P.hold           (size,) int32    steps for which a neuron is still refractory
     P.ring, P.count  (slots, size), (slots,) int32   spikes of the last steps: slot `step % slots`
-    J.weights        as in the projection, or scaled integers where they never change
+    J.weights        weights of synapses that learn, as in the projection
     J.TRACE          (size,)          traces of projection J
+
+What never changes is no state: weights of other synapses are scaled integers of the backend's own.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from neuraxis_snn.spikes import NO_SPIKES, Spikes
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from neuraxis_snn.network import Network, Population, Projection
+    from neuraxis_snn.network import Drive, Network, Population, Projection
 
 NORMAL_BITS: Final = {"float32": 24, "float64": 40}
 """Bits of a weight that count when weights are summed to be normalised."""
@@ -39,7 +41,7 @@ class Engine(ABC):
         network: What is computed.
         step: Steps computed so far.
         key: Key of the noise, two words of 32 bits.
-        arrays: All state.
+        arrays: All state; backends may derive from it, but not add to it.
         scales: Factor from weights to integers, by (target, input).
     """
 
@@ -72,14 +74,21 @@ class Engine(ABC):
     def _lay_out_projection(self, projection: Projection) -> None:
         name, kind = projection.name, self.network.kind
         if projection.rule is None:
-            scale = self.scales[projection.target, projection.input]
-            self.arrays[f"{name}.weights"] = np.rint(projection.weights * scale).astype(self.network.sum_kind)
             return
         self.arrays[f"{name}.weights"] = projection.weights.astype(kind)
         for trace in projection.rule.pre_traces:
             self.arrays[f"{name}.{trace}"] = np.zeros(self.network.populations[projection.source].size, kind)
         for trace in projection.rule.post_traces:
             self.arrays[f"{name}.{trace}"] = np.zeros(self.network.populations[projection.target].size, kind)
+
+    def fixed_weights(self, projection: Projection) -> np.ndarray:
+        """Return the scaled integer weights of synapses that never change, in the order of the projection."""
+        scaled: np.ndarray = np.rint(projection.weights * self.scales[projection.target, projection.input])
+        return scaled.astype(self.network.sum_kind)
+
+    def fixed_weight(self, drive: Drive) -> int:
+        """Return the scaled integer weight of a drive."""
+        return int(np.rint(drive.weight * self.scales[drive.target, drive.input]))
 
     # --------------------------------------------------------------------------------- running
 
@@ -158,9 +167,10 @@ class Engine(ABC):
             EngineMisuse: There is no such projection.
         """
         each = self._projection(projection)
-        stored = self.arrays[f"{projection}.weights"]
         if each.rule is None:
-            stored = stored / self.scales[each.target, each.input]
+            stored = self.fixed_weights(each) / self.scales[each.target, each.input]
+        else:
+            stored = self.arrays[f"{projection}.weights"]
         if each.order is None:
             return stored.copy()
         values = np.empty_like(stored)
@@ -195,7 +205,7 @@ class Engine(ABC):
 
     def capture(self) -> dict[str, Any]:
         """Return all state as a tree of plain values and arrays of its own."""
-        return {"step": self.step, "key": list(self.key), "arrays": {k: v.copy() for k, v in self._changing().items()}}
+        return {"step": self.step, "key": list(self.key), "arrays": {k: v.copy() for k, v in self.arrays.items()}}
 
     def restore(self, captured: Mapping[str, Any]) -> None:
         """Take over a state that `capture` returned, on this or another backend.
@@ -203,16 +213,12 @@ class Engine(ABC):
         Raises:
             EngineMisuse: It belongs to another network.
         """
-        arrays, mine = captured["arrays"], self._changing()
+        arrays, mine = captured["arrays"], self.arrays
         if {k: (v.shape, v.dtype) for k, v in arrays.items()} != {k: (v.shape, v.dtype) for k, v in mine.items()}:
             self._misuse("restore", "the state belongs to another network", "Restore the state of the same network.")
         self.step, self.key = int(captured["step"]), (int(captured["key"][0]), int(captured["key"][1]))
         for name, array in mine.items():
             array[:] = arrays[name]
-
-    def _changing(self) -> dict[str, np.ndarray]:
-        still = {f"{each.name}.weights" for each in self.network.projections.values() if each.rule is None}
-        return {name: array for name, array in self.arrays.items() if name not in still}
 
     def _state(self, population: str, state: str) -> np.ndarray:
         known = self.network.populations.get(population)

@@ -22,7 +22,7 @@ from neuraxis_snn.errors import NetworkInvalid
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
-Form = Literal["scalar", "array"]
+Form = Literal["scalar", "array", "compiled"]
 
 _ARITHMETIC: Final = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*"}
 _CONDITIONS: Final = {ast.BitAnd: "&", ast.BitOr: "|"}
@@ -77,7 +77,7 @@ def code(node: ast.expr, form: Form, rename: Callable[[str], str] = str) -> str:
 
     Args:
         node: The expression.
-        form: For one neuron, or for arrays.
+        form: For one neuron, for arrays, or for one neuron in compiled code, which must not branch.
         rename: What each name is called in the code.
     """
     if isinstance(node, ast.Name):
@@ -97,7 +97,9 @@ def code(node: ast.expr, form: Form, rename: Callable[[str], str] = str) -> str:
         return f"(~{inner})" if form == "array" else f"(not {inner})"
     assert isinstance(node, ast.Call), "the check let only these through"
     test, then, otherwise = (code(each, form, rename) for each in node.args)
-    return f"where({test}, {then}, {otherwise})" if form == "array" else f"({then} if {test} else {otherwise})"
+    if form == "scalar":
+        return f"({then} if {test} else {otherwise})"
+    return f"{'where' if form == 'array' else 'select'}({test}, {then}, {otherwise})"
 
 
 def names_in(nodes: Collection[ast.expr]) -> set[str]:

@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from neuraxis.errors import InputError, suggestion
 from neuraxis_snn.errors import NetworkInvalid
-from neuraxis_snn.numbers import Precision, decimal_of, ratio, rounded
+from neuraxis_snn.numbers import DIGITS, Precision, decimal_of, ratio, rounded
 
 if TYPE_CHECKING:
     from neuraxis_snn.models import Model, Program
@@ -29,6 +29,12 @@ SUM_BITS: Final = {"float32": 30, "float64": 52}
 
 WEIGHT_BITS: Final = {"float32": 21, "float64": 50}
 """Bits of a single weight, so that adding and subtracting 1.5 * 2**(mantissa bits) rounds it to an integer."""
+
+DRIVE_MEAN_MAX: Final = 32
+"""Mean number of spikes that a drive may deliver in a step."""
+
+DRIVE_WORDS: Final = 2**31
+"""Counter words of the noise of drives begin here; those of populations begin at 0."""
 
 BOUND_PARTS: Final = 2**20
 """Parts of the largest weight in which bounds are counted."""
@@ -101,8 +107,27 @@ class Projection(Struct, frozen=True, eq=False):
 
 
 @final
+class Drive(Struct, frozen=True, eq=False):
+    """Independent Poisson spikes onto every neuron of a population, as if each had a source of its own.
+
+    Attributes:
+        name, target, input: Names in the network.
+        weight: Of each spike.
+        limits: (n,) uint32, rising: a word of noise at or above `limits[k]` means more than k spikes in a step.
+        word: Counter word of its noise.
+    """
+
+    name: str
+    target: str
+    input: str
+    weight: float
+    limits: np.ndarray
+    word: int
+
+
+@final
 class Network:
-    """Populations and projections.
+    """Populations, projections and drives.
 
     Example:
         >>> net = Network(dt="0.1 ms")
@@ -134,6 +159,7 @@ class Network:
             raise NetworkInvalid(subject="dt", reason=f"it is {dt!r}", remedy='Write a time such as "0.1 ms".')
         self.populations: dict[str, Population] = {}
         self.projections: dict[str, Projection] = {}
+        self.drives: dict[str, Drive] = {}
 
     # ------------------------------------------------------------------------------- building
 
@@ -202,9 +228,7 @@ class Network:
         if name in self.projections:
             self._refuse(name, "the name is taken", "Give it another name=….")
         sender, receiver = self._known(source, name), self._known(target, name)
-        if receiver.model is None or input not in receiver.model.inputs:
-            kinds = receiver.model.inputs if receiver.model is not None else ()
-            self._refuse(name, f"{target} takes no input {input!r}", suggestion(input, kinds))
+        self._require_input(name, receiver, input)
         exact = rule.numbers(parameters, self.dt) if rule is not None else {}
         if rule is None and parameters:
             self._refuse(name, f"it has no rule for {sorted(parameters)}", "Pass rule=….")
@@ -219,6 +243,39 @@ class Network:
             if projection.weights.size and not (low <= projection.weights.min() <= projection.weights.max() <= high):
                 self._refuse(name, f"weights lie outside {low:g} … {high:g}", "Change w_min, w_max or the weights.")
         self.projections[name] = projection
+
+    def drive(self, target: str, input: str, *, rate: str | float, weight: float, name: str = "") -> None:
+        """Add independent Poisson spikes onto every neuron of a population.
+
+        The number of spikes in a step has the Poisson distribution of mean rate * dt, from one word of 32 bits; what
+        is rarer than 2**-33 does not happen.
+
+        Args:
+            target: Name of the population.
+            input: Kind of input.
+            rate: Of all spikes onto one neuron, as text, or in Hz.
+            weight: Of each spike.
+            name: Name in the network; default `drive->target`.
+
+        Raises:
+            NetworkInvalid: A name is unknown or taken, the weight is not finite, or there are more than
+                `DRIVE_MEAN_MAX` spikes in a step.
+        """
+        name = name or f"drive->{target}"
+        if name in self.drives:
+            self._refuse(name, "the name is taken", "Give it another name=….")
+        self._require_input(name, self._known(target, name), input)
+        if not math.isfinite(weight):
+            self._refuse(name, "its weight is not finite", "Use a finite weight.")
+        try:
+            mean = DIGITS.multiply(decimal_of(rate, "Hz"), self.dt) / 1000
+        except (InputError, ValueError) as error:
+            raise NetworkInvalid(subject=name, reason=str(error), remedy='Write a rate such as "2 kHz".') from error
+        if not 0 <= mean <= DRIVE_MEAN_MAX:
+            reason = f"{float(mean):g} spikes are due in a step"
+            self._refuse(name, reason, f"Use a rate of 0 to {DRIVE_MEAN_MAX} spikes a step, or a shorter step.")
+        word = DRIVE_WORDS + len(self.drives)
+        self.drives[name] = Drive(name, target, input, float(weight), _poisson_limits(mean), word)
 
     def steps(self, duration: str | Decimal, subject: str) -> int:
         """Return a time as a whole number of steps.
@@ -238,13 +295,17 @@ class Network:
     def scale(self, target: str, input: str) -> float:
         """Return the factor by which weights become integers, a power of two.
 
-        It follows from the largest sum that can arrive in one step: every source fires at most once a step.
+        It follows from the largest sum that can arrive in one step: every source fires at most once a step, and
+        every drive as often as its limits allow.
         """
         bound = largest = 0.0
         for each in self.projections.values():
             if (each.target, each.input) == (target, input) and each.weights.size:
                 sums, top = self._bounds(each)
                 bound, largest = bound + sums, max(largest, top)
+        for drive in self.drives.values():
+            if (drive.target, drive.input) == (target, input):
+                bound, largest = bound + abs(drive.weight) * len(drive.limits), max(largest, abs(drive.weight))
         if bound == 0:
             return 1.0
         bits = min(SUM_BITS[self.precision] - power_above(bound), WEIGHT_BITS[self.precision] - power_above(largest))
@@ -283,6 +344,11 @@ class Network:
         if name not in self.populations:
             self._refuse(subject, f"there is no population {name!r}", suggestion(name, self.populations))
         return self.populations[name]
+
+    def _require_input(self, subject: str, receiver: Population, input: str) -> None:
+        kinds = receiver.model.inputs if receiver.model is not None else ()
+        if input not in kinds:
+            self._refuse(subject, f"{receiver.name} takes no input {input!r}", suggestion(input, kinds))
 
     def _refuse(self, subject: str, reason: str, remedy: str) -> NoReturn:
         raise NetworkInvalid(subject=subject, reason=reason, remedy=remedy)
@@ -334,6 +400,19 @@ class Network:
             reason = "a delay is no whole number of steps, or is too short"
             self._refuse(name, reason, f"From {sender.name} use at least {least} step{'s' if least != 1 else ''}.")
         return steps
+
+
+def _poisson_limits(mean: Decimal) -> np.ndarray:
+    chance = DIGITS.exp(-mean)
+    total, count, limits = Decimal(0), 0, []
+    while True:
+        total += chance
+        limit = int((total * 2**32).to_integral_value())
+        if limit >= 2**32:
+            return np.array(limits, np.uint32)
+        limits.append(limit)
+        count += 1
+        chance = DIGITS.multiply(chance, mean) / count
 
 
 @lru_cache(maxsize=256)

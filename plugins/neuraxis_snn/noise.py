@@ -60,25 +60,41 @@ philox_of_arrays: Final = _function(np.uint64)
 """Many neurons at once, in numpy arrays of uint64."""
 
 
-def draws(key: tuple[int, int], population: int, neurons: int, step: int) -> np.ndarray:
-    """Return the draws of a population in one step: (neurons,) uint32, 0 … 2**24 - 1."""
+def words_of(key: tuple[int, int], counter: int, neurons: int, step: int) -> np.ndarray:
+    """Return a word for each neuron in one step: (neurons,) uint32.
+
+    Args:
+        key: Two words of 32 bits.
+        counter: Number of the population, or of what else draws.
+        neurons: How many.
+        step: The step, from 0.
+    """
     block = step // STEPS_PER_BLOCK
     zero = np.zeros(neurons, np.uint64)
     result = philox_of_arrays(
         np.arange(neurons, dtype=np.uint64),
         zero + np.uint64(block & 0xFFFFFFFF),
         zero + np.uint64(block >> 32),
-        zero + np.uint64(population),
+        zero + np.uint64(counter),
         zero + np.uint64(key[0]),
         zero + np.uint64(key[1]),
     )
-    return np.asarray(result[step % STEPS_PER_BLOCK] >> np.uint64(DROPPED_BITS), dtype=np.uint32)
+    return np.asarray(result[step % STEPS_PER_BLOCK], dtype=np.uint32)
+
+
+def word(key: tuple[int, int], counter: int, neuron: int, step: int) -> int:
+    """Return the word of one neuron in one step."""
+    return _block(neuron, step // STEPS_PER_BLOCK, counter, key)[step % STEPS_PER_BLOCK]
+
+
+def draws(key: tuple[int, int], population: int, neurons: int, step: int) -> np.ndarray:
+    """Return the draws of a population in one step: (neurons,) uint32, 0 … 2**24 - 1."""
+    return words_of(key, population, neurons, step) >> np.uint32(DROPPED_BITS)
 
 
 def draw(key: tuple[int, int], population: int, neuron: int, step: int) -> int:
     """Return the draw of one neuron in one step, 0 … 2**24 - 1."""
-    words = _block(neuron, step // STEPS_PER_BLOCK, population, key)
-    return words[step % STEPS_PER_BLOCK] >> DROPPED_BITS
+    return word(key, population, neuron, step) >> DROPPED_BITS
 
 
 @lru_cache(maxsize=1 << 16)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from neuraxis_snn.expressions import Statement
-    from neuraxis_snn.network import Network, Population, Projection
+    from neuraxis_snn.network import Drive, Network, Population, Projection
 
 NAME: Final = "reference"
 
@@ -40,6 +40,7 @@ class ReferenceEngine(Engine):
         super().__init__(network)
         self._code = {each.name: _NeuronCode(each, network.kind) for each in network.populations.values() if each.model}
         self._rules = {each.name: _RuleCode(each, network.kind) for each in network.projections.values() if each.rule}
+        self._fixed = {each.name: self.fixed_weights(each) for each in network.projections.values() if not each.rule}
 
     def _run(self, steps: int, inputs: Mapping[str, Spikes], *, learning: bool) -> dict[str, Spikes]:
         found: dict[str, list[tuple[int, int]]] = {p.name: [] for p in self.network.populations.values() if p.record}
@@ -59,6 +60,8 @@ class ReferenceEngine(Engine):
             }
             for each in self.network.projections.values():
                 self._deliver(each, step, sums[each.target, each.input], learning=learning)
+            for drive in self.network.drives.values():
+                self._drive(drive, step, sums[drive.target, drive.input])
             for population in self.network.populations.values():
                 if population.model is not None:
                     spiked = self._compute(population, step, sums, learning=learning)
@@ -127,8 +130,15 @@ class ReferenceEngine(Engine):
             for synapse in range(each.indptr[bundle, neuron], each.indptr[bundle, neuron + 1]):
                 yield synapse, int(each.indices[synapse])
 
+    def _drive(self, drive: Drive, step: int, sums: list[int]) -> None:
+        weight = self.fixed_weight(drive)
+        for neuron in range(len(sums)):
+            word = noise.word(self.key, drive.word, neuron, step)
+            sums[neuron] += weight * sum(word >= int(limit) for limit in drive.limits)
+
     def _deliver(self, each: Projection, step: int, sums: list[int], *, learning: bool) -> None:
-        weights, kind = self.arrays[f"{each.name}.weights"], self.network.kind
+        weights = self._fixed[each.name] if each.rule is None else self.arrays[f"{each.name}.weights"]
+        kind = self.network.kind
         magic, scale = kind(MAGIC[self.network.precision]), kind(self.scales[each.target, each.input])
         for bundle, delay in enumerate(each.delays):
             for neuron in self._spiked(each.source, step - delay):

@@ -14,9 +14,10 @@ import numpy as np
 from neuraxis.errors import ExtraMissing
 from neuraxis_snn.backends.generate import Source
 from neuraxis_snn.backends.kept import Kept
+from neuraxis_snn.backends.plan import LANES, Plan
 from neuraxis_snn.engine import Engine
 from neuraxis_snn.network import network_of, synapses_by_target
-from neuraxis_snn.spikes import Spikes
+from neuraxis_snn.spikes import NO_SPIKES, Spikes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from neuraxis_snn.network import Network, Population, Projection
 
 NAME: Final = "numba"
+
+STEPS_MAX: Final = 1 << 20
+"""Steps of one call of compiled code: single precision counts so many without a gap."""
 
 
 @final
@@ -48,15 +52,20 @@ class NumbaBackend:
 
 @final
 class NumbaEngine(Engine):
-    """Calls the compiled function with all state as arguments."""
+    """Calls the compiled function with all state as arguments.
+
+    Sums of input of the near future are kept from call to call. They follow from the spikes of the last steps, so
+    they are no state: `restore` makes them anew.
+    """
 
     def __init__(self, network: Network) -> None:
         super().__init__(network)
-        source = Source(network)
+        self._plan = Plan(network, self.scales)
+        source = Source(network, self._plan)
         self._kept = Kept(source.text)
         self._function: Callable[..., Any] = self._call_first
-        self._places = [name for name, each in network.populations.items() if each.model is None]
         self._recorded = [name for name, each in network.populations.items() if each.record]
+        self._sums: dict[str, np.ndarray] = {}
         fixed: dict[str, Any] = {}
         for number, each in enumerate(network.populations.values()):
             fixed |= self._of_population(f"p{number}", each)
@@ -72,30 +81,49 @@ class NumbaEngine(Engine):
             for what in ("ring", "count", "hold")
             if f"{name}.{what}" in self.arrays
         }
-        if each.model is not None:
-            found |= {f"{p}_{state}": self.arrays[f"{name}.{state}"] for state in each.model.states}
-            found[f"{p}_n"] = each.size
-            found[f"{p}_numbers"] = np.array(list(each.numbers.values()), kind)
-            found[f"{p}_refractory"], found[f"{p}_period"] = each.refractory, each.period
-            found[f"{p}_unscale"] = np.array([1.0 / self.scales[name, one] for one in each.model.inputs], kind)
+        if each.model is None:
+            return found
+        layout, at_once = self._plan.layouts[name], self._plan.at_once
+        lanes = layout.blocks * LANES
+        found |= {f"{p}_{state}": self.arrays[f"{name}.{state}"] for state in each.model.states}
+        found[f"{p}_n"] = each.size
+        found[f"{p}_numbers"] = np.array(list(each.numbers.values()), kind)
+        found[f"{p}_refractory"], found[f"{p}_period"] = each.refractory, each.period
+        found[f"{p}_unscale"] = np.array([1.0 / self.scales[name, one] for one in each.model.inputs], kind)
+        found[f"{p}_f"] = np.zeros(lanes * len(layout.rows), kind)
+        found[f"{p}_flags"] = np.zeros(LANES, np.uint8)
+        found[f"{p}_list"], found[f"{p}_m"] = np.zeros((at_once, each.size), np.int32), np.zeros(at_once, np.int64)
+        if each.model.inputs:
+            self._sums[name] = np.zeros(layout.ahead * lanes * len(each.model.inputs), self.network.sum_kind)
+            found[f"{p}_sums"] = self._sums[name]
+        drives = [drive for drive in self.network.drives.values() if drive.target == name]
+        for index, drive in enumerate(drives):
+            found[f"{p}_d{index}_limits"] = drive.limits
+            found[f"{p}_d{index}_weight"] = self.network.sum_kind(self.fixed_weight(drive))
         return found
 
     def _of_projection(self, j: str, each: Projection) -> dict[str, Any]:
+        if each.rule is None:
+            rows = self._plan.rows[each.name]
+            return {
+                f"{j}_begins": rows.begins,
+                f"{j}_places": rows.places,
+                f"{j}_weights": rows.weights,
+                f"{j}_delay": rows.delay,
+            }
+        kind = self.network.kind
         found: dict[str, Any] = {
             f"{j}_weights": self.arrays[f"{each.name}.weights"],
-            f"{j}_delays": np.array(each.delays, np.int64),
+            f"{j}_delay": each.delays[0],
             f"{j}_indptr": each.indptr,
             f"{j}_indices": each.indices,
+            f"{j}_numbers": np.array(list(each.numbers.values()), kind),
+            f"{j}_scale": kind(self.scales[each.target, each.input]),
         }
-        if each.rule is not None:
-            kind = self.network.kind
-            found[f"{j}_numbers"] = np.array(list(each.numbers.values()), kind)
-            found[f"{j}_scale"] = kind(self.scales[each.target, each.input])
-            for trace in (*each.rule.pre_traces, *each.rule.post_traces):
-                found[f"{j}_{trace}"] = self.arrays[f"{each.name}.{trace}"]
-            if not each.is_dense:
-                index = synapses_by_target(each, self.network)
-                found[f"{j}_ends"], found[f"{j}_synapses"], found[f"{j}_sources"] = index
+        for trace in (*each.rule.pre_traces, *each.rule.post_traces):
+            found[f"{j}_{trace}"] = self.arrays[f"{each.name}.{trace}"]
+        if not each.is_dense:
+            found[f"{j}_ends"], found[f"{j}_synapses"], found[f"{j}_sources"] = synapses_by_target(each, self.network)
         return found
 
     def _call_first(self, *values: Any) -> Any:
@@ -103,16 +131,53 @@ class NumbaEngine(Engine):
         self._function = self._kept.run
         return found
 
+    def restore(self, captured: Mapping[str, Any]) -> None:
+        """Take over a captured state, and make the sums of the near future from the spikes of the last steps."""
+        super().restore(captured)
+        for sums in self._sums.values():
+            sums[:] = 0
+        for each in self.network.projections.values():
+            if each.rule is None:
+                self._push_again(each)
+
+    def _push_again(self, each: Projection) -> None:
+        rows, layout, sums = self._plan.rows[each.name], self._plan.layouts[each.target], self._sums[each.target]
+        stride = len(sums) // layout.ahead
+        ring, count = self.arrays[f"{each.source}.ring"], self.arrays[f"{each.source}.count"]
+        for ago in range(1, min(max(each.delays), self.step) + 1):
+            step = self.step - ago
+            slot = step % len(count)
+            for neuron in ring[slot, : count[slot]]:
+                row = slice(rows.begins[neuron], rows.begins[neuron + 1])
+                places = rows.places[row].astype(np.int64) + rows.delay * stride
+                weights = np.broadcast_to(rows.weights if len(rows.weights) == 1 else rows.weights[row], places.shape)
+                due = places >= ago * stride  # the others have arrived
+                np.add.at(sums, (step % layout.ahead * stride + places[due]) % len(sums), weights[due])
+
     def _run(self, steps: int, inputs: Mapping[str, Spikes], *, learning: bool) -> dict[str, Spikes]:
+        found: dict[str, list[Spikes]] = {name: [] for name in self._recorded}
+        for begin in range(0, steps, STEPS_MAX):
+            self._run_some(begin, min(STEPS_MAX, steps - begin), inputs, found, learning=learning)
+        return {name: parts[0] if len(parts) == 1 else _joined(parts) for name, parts in found.items()}
+
+    def _run_some(
+        self, begin: int, steps: int, inputs: Mapping[str, Spikes], found: dict[str, list[Spikes]], *, learning: bool
+    ) -> None:
         values = self._arguments
-        values[:5] = [self.step, steps, learning, np.uint64(self.key[0]), np.uint64(self.key[1])]
+        keys = np.uint64(self.key[0]), np.uint64(self.key[1])
+        values[:6] = [self.step + begin, steps, learning, *keys, self._plan.at_once]
         for number, name in enumerate(self.network.populations):
             if name in inputs:
                 spikes = inputs[name]
-                values[self._at[f"p{number}_in_ends"]] = np.searchsorted(spikes.steps, np.arange(steps + 1))
+                ends = np.searchsorted(spikes.steps, np.arange(begin, begin + steps + 1))
+                values[self._at[f"p{number}_in_ends"]] = ends
                 values[self._at[f"p{number}_in"]] = np.ascontiguousarray(spikes.neurons).copy()
-        found = self._function(*values)
-        return {
-            name: Spikes(found[2 * number].copy(), found[2 * number + 1].copy())
-            for number, name in enumerate(self._recorded)
-        }
+        spiked = self._function(*values)
+        for number, name in enumerate(self._recorded):
+            at = spiked[2 * number] + np.int32(begin)
+            found[name].append(Spikes(at, spiked[2 * number + 1].copy()))
+
+
+def _joined(parts: list[Spikes]) -> Spikes:
+    steps, neurons = [each.steps for each in parts], [each.neurons for each in parts]
+    return Spikes(np.concatenate(steps), np.concatenate(neurons)) if parts else NO_SPIKES

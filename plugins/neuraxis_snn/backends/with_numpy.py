@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from neuraxis_snn.expressions import Statement
-    from neuraxis_snn.network import Network, Population, Projection
+    from neuraxis_snn.network import Drive, Network, Population, Projection
 
 NAME: Final = "numpy"
 
@@ -41,6 +41,7 @@ class NumpyEngine(Engine):
         self._neurons = [_neurons(each, network.kind) for each in network.populations.values()]
         self._rules = {each.name: _Rule(each, network.kind) for each in network.projections.values() if each.rule}
         self._sums = {key: np.zeros(network.populations[key[0]].size, network.sum_kind) for key in self.scales}
+        self._fixed = {each.name: self.fixed_weights(each) for each in network.projections.values() if not each.rule}
         sparse = [each for each in network.projections.values() if each.rule and not each.is_dense]
         self._reversed = {each.name: synapses_by_target(each, network) for each in sparse}
 
@@ -57,6 +58,8 @@ class NumpyEngine(Engine):
                 self._decay_traces()
             for projection in self.network.projections.values():
                 self._deliver(projection, step, learning=learning)
+            for drive in self.network.drives.values():
+                self._drive(drive, step)
             for population, compute in zip(populations, self._neurons, strict=True):
                 if compute is not None:
                     spiked = self._compute(population, compute, step, learning=learning)
@@ -113,8 +116,15 @@ class NumpyEngine(Engine):
 
     # -------------------------------------------------------------------------------- synapses
 
+    def _drive(self, drive: Drive, step: int) -> None:
+        sums = self._sums[drive.target, drive.input]
+        words = noise.words_of(self.key, drive.word, len(sums), step)
+        counts = np.searchsorted(drive.limits, words, side="right")
+        sums += (counts * self.fixed_weight(drive)).astype(sums.dtype)
+
     def _deliver(self, each: Projection, step: int, *, learning: bool) -> None:
-        weights, sums = self.arrays[f"{each.name}.weights"], self._sums[each.target, each.input]
+        weights = self._fixed[each.name] if each.rule is None else self.arrays[f"{each.name}.weights"]
+        sums = self._sums[each.target, each.input]
         for bundle, delay in enumerate(each.delays):
             for neuron in self._spiked(each.source, step - delay):
                 if each.indptr is None or each.indices is None:

@@ -1,0 +1,165 @@
+"""What generated code is made of: unchecked access to flat arrays, selection without branches, delivery of spikes.
+
+The text of this module is written into every generated module, so that a change here is a change of its name.
+Numba checks signed indices for being negative, which keeps loops from being vectorised; `get` and `put` do not.
+Whoever calls them computes indices that lie inside. Nothing here contracts or reorders floating-point operations.
+"""
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+LANES = 256
+"""Neurons of a block."""
+
+ROUNDS = 10
+M0, M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
+W0, W1 = np.uint32(0x9E3779B9), np.uint32(0xBB67AE85)
+HALF, LOW = np.uint64(32), np.uint64(0xFFFFFFFF)
+"""Constants of Philox4x32-10; see `neuraxis_snn.noise`."""
+
+ROW_AHEAD = 32
+"""Synapses whose place in memory is fetched at once: a line of 64 bytes holds so many indices of 16 bits."""
+
+
+@intrinsic
+def select(typing, condition, then, otherwise):
+    """Return `then` where the condition holds, else `otherwise`; both are computed."""
+
+    def write(context, builder, signature, arguments):
+        bit = context.cast(builder, arguments[0], signature.args[0], types.boolean)
+        return builder.select(builder.trunc(bit, ir.IntType(1)) if bit.type.width > 1 else bit, *arguments[1:])
+
+    return then(types.boolean, then, then), write
+
+
+@intrinsic
+def get(typing, array, index):
+    """Return `array[index]`."""
+
+    def write(context, builder, signature, arguments):
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        place = builder.gep(data, [arguments[1]], inbounds=True)
+        return context.unpack_value(builder, signature.args[0].dtype, place)
+
+    return array.dtype(array, types.intp), write
+
+
+@intrinsic
+def put(typing, array, index, value):
+    """Set `array[index]`."""
+
+    def write(context, builder, signature, arguments):
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        place = builder.gep(data, [arguments[1]], inbounds=True)
+        context.pack_value(builder, signature.args[0].dtype, arguments[2], place)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, array.dtype), write
+
+
+@intrinsic
+def fetch(typing, array, index):
+    """Ask for the line of memory that holds `array[index]`: a hint without effect on any result."""
+
+    def write(context, builder, signature, arguments):
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        byte = builder.bitcast(builder.gep(data, [arguments[1]]), ir.IntType(8).as_pointer())
+        word = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte.type, word, word, word])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(function, [byte, word(0), word(3), word(1)])
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp), write
+
+
+@numba.njit(nogil=True, error_model="numpy")
+def philox(out, room, first, group, word, key0, key1, dropped):
+    """Write the noise of a block of neurons for four steps, one row of `out` after the other from `room` on."""
+    low, high = np.uint32(np.uint64(group) & LOW), np.uint32(np.uint64(group) >> HALF)
+    for i in range(LANES):
+        x0, x1, x2, x3 = np.uint32(first + i), low, high, np.uint32(word)
+        k0, k1 = np.uint32(key0), np.uint32(key1)
+        for _ in range(ROUNDS):
+            m0 = np.uint64(x0) * M0
+            m1 = np.uint64(x2) * M1
+            x0 = np.uint32(m1 >> HALF) ^ x1 ^ k0
+            x1 = np.uint32(m1)
+            x2 = np.uint32(m0 >> HALF) ^ x3 ^ k1
+            x3 = np.uint32(m0)
+            k0 = np.uint32(k0 + W0)
+            k1 = np.uint32(k1 + W1)
+        put(out, room + i, np.uint32(x0 >> np.uint32(dropped)))
+        put(out, room + LANES + i, np.uint32(x1 >> np.uint32(dropped)))
+        put(out, room + 2 * LANES + i, np.uint32(x2 >> np.uint32(dropped)))
+        put(out, room + 3 * LANES + i, np.uint32(x3 >> np.uint32(dropped)))
+
+
+@numba.njit(nogil=True, error_model="numpy")
+def push_same(begins, targets, weight, spikes, first, last, sums, base):
+    """Add one weight to the sums of all targets of spikes `first … last - 1`; `base` is where their step begins."""
+    for number in range(first, last):
+        source = get(spikes, number)
+        begin, end = get(begins, source), get(begins, source + 1)
+        ahead = get(begins, get(spikes, number + 1)) if number + 1 < last else begin
+        whole = begin + (end - begin) // ROW_AHEAD * ROW_AHEAD
+        for at in range(begin, whole, ROW_AHEAD):
+            fetch(targets, ahead + at - begin)
+            for each in range(at, at + ROW_AHEAD):
+                place = base + np.int64(get(targets, each))
+                put(sums, place, sums.dtype.type(get(sums, place) + weight))
+        for each in range(whole, end):
+            place = base + np.int64(get(targets, each))
+            put(sums, place, sums.dtype.type(get(sums, place) + weight))
+
+
+@numba.njit(nogil=True, error_model="numpy")
+def push_each(begins, targets, weights, spikes, first, last, sums, base):
+    """Add the weight of each synapse to the sum of its target."""
+    for number in range(first, last):
+        source = get(spikes, number)
+        begin, end = get(begins, source), get(begins, source + 1)
+        ahead = get(begins, get(spikes, number + 1)) if number + 1 < last else begin
+        whole = begin + (end - begin) // ROW_AHEAD * ROW_AHEAD
+        for at in range(begin, whole, ROW_AHEAD):
+            fetch(targets, ahead + at - begin)
+            fetch(weights, ahead + at - begin)
+            for each in range(at, at + ROW_AHEAD):
+                place = base + np.int64(get(targets, each))
+                put(sums, place, sums.dtype.type(get(sums, place) + get(weights, each)))
+        for each in range(whole, end):
+            place = base + np.int64(get(targets, each))
+            put(sums, place, sums.dtype.type(get(sums, place) + get(weights, each)))
+
+
+@numba.njit(nogil=True, error_model="numpy")
+def push_same_later(begins, places, weight, spikes, first, last, sums, base):
+    """Like `push_same` for synapses with delays of their own: a place counts from the step of the spike, around."""
+    total = sums.shape[0]
+    for number in range(first, last):
+        source = get(spikes, number)
+        begin, end = get(begins, source), get(begins, source + 1)
+        ahead = get(begins, get(spikes, number + 1)) if number + 1 < last else begin
+        for each in range(begin, end):
+            fetch(places, ahead + each - begin)
+            place = base + np.int64(get(places, each))
+            place = place - total if place >= total else place
+            put(sums, place, sums.dtype.type(get(sums, place) + weight))
+
+
+@numba.njit(nogil=True, error_model="numpy")
+def push_each_later(begins, places, weights, spikes, first, last, sums, base):
+    """Like `push_each` for synapses with delays of their own."""
+    total = sums.shape[0]
+    for number in range(first, last):
+        source = get(spikes, number)
+        begin, end = get(begins, source), get(begins, source + 1)
+        ahead = get(begins, get(spikes, number + 1)) if number + 1 < last else begin
+        for each in range(begin, end):
+            fetch(places, ahead + each - begin)
+            place = base + np.int64(get(places, each))
+            place = place - total if place >= total else place
+            put(sums, place, sums.dtype.type(get(sums, place) + get(weights, each)))
