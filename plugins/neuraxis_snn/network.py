@@ -30,6 +30,9 @@ SUM_BITS: Final = {"float32": 30, "float64": 52}
 WEIGHT_BITS: Final = {"float32": 21, "float64": 50}
 """Bits of a single weight, so that adding and subtracting 1.5 * 2**(mantissa bits) rounds it to an integer."""
 
+REFRACTORY_MAX: Final = 2**22
+"""Steps for which a neuron may be refractory; single precision counts them with a call's steps without a gap."""
+
 DRIVE_MEAN_MAX: Final = 32
 """Mean number of spikes that a drive may deliver in a step."""
 
@@ -188,6 +191,9 @@ class Network:
         program = model.program(exact)
         numbers = {each: rounded(value, self.precision) for each, value in exact.items()}
         refractory = self.steps(exact[model.refractory], f"{name}.{model.refractory}") if model.refractory else 0
+        if refractory > REFRACTORY_MAX:
+            reason = f"it is refractory for {refractory:,} steps"
+            self._refuse(f"{name}.{model.refractory}", reason, f"Use at most {REFRACTORY_MAX:,} steps.")
         period = self.steps(exact[model.period], f"{name}.{model.period}") if model.period else 0
         index = len(self.populations)
         self._add(
@@ -404,7 +410,8 @@ class Network:
 
 def _poisson_limits(mean: Decimal) -> np.ndarray:
     chance = DIGITS.exp(-mean)
-    total, count, limits = Decimal(0), 0, []
+    total, count = Decimal(0), 0
+    limits: list[int] = []
     while True:
         total += chance
         limit = int((total * 2**32).to_integral_value())

@@ -9,7 +9,7 @@ A plugin that offers a backend derives from it and names its backend:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -60,6 +60,14 @@ class BackendSuite(Suite):
         self._agree(_currents("float32"))
         self._agree(_currents("float64"))
 
+    def test_drives_give_the_bits_of_the_reference_on_every_step_that_a_run_may_begin_with(self) -> None:
+        for cut in (1, 2, 3, 90):
+            self._agree(_driven(1), _with_key, [cut, STEPS - cut])
+            self._agree(_driven(5), _with_key, [cut, STEPS - cut])
+
+    def test_many_blocks_of_neurons_with_long_and_mixed_delays_give_the_bits_of_the_reference(self) -> None:
+        self._agree(_blocks(), _with_key, [7, STEPS - 7])
+
     def test_jumps_with_all_to_all_synapses_give_the_bits_of_the_reference(self) -> None:
         self._agree(_jumps())
 
@@ -95,7 +103,10 @@ class BackendSuite(Suite):
         assert whole == self._run(self.backend(), network, inputs, [1, 3, 50, 7, STEPS - 61])
 
     def test_a_captured_state_goes_on_in_another_engine(self) -> None:
-        network, inputs = _pairs(dense=False)
+        for network, inputs in (_pairs(dense=False), _blocks(), _currents("float64")):
+            self._go_on_elsewhere(network, inputs)
+
+    def _go_on_elsewhere(self, network: Network, inputs: dict[str, Spikes]) -> None:
         place, spikes = next(iter(inputs.items()))
         first = self.backend().build(network)
         begun = first.advance(60, {place: _cut(spikes, 0, 60)})
@@ -103,6 +114,7 @@ class BackendSuite(Suite):
         second.restore(first.capture())
         after = [engine.advance(100, {place: _cut(spikes, 60, STEPS)}) for engine in (first, second)]
         assert begun, "populations are recorded"
+        assert any(len(each) for each in after[0].values()), "they spike after it too"
         assert [each.pairs() for each in after[0].values()] == [each.pairs() for each in after[1].values()]
 
     def test_nothing_changes_its_weights_while_it_does_not_learn(self) -> None:
@@ -126,11 +138,14 @@ class BackendSuite(Suite):
     # --------------------------------------------------------------------------------- parts
 
     def _agree(
-        self, made: tuple[Network, dict[str, Spikes]], prepare: Callable[[Engine], None] = lambda _: None
+        self,
+        made: tuple[Network, dict[str, Spikes]],
+        prepare: Callable[[Engine], None] = lambda _: None,
+        cuts: Sequence[int] = (90, STEPS - 90),
     ) -> None:
         network, inputs = made
-        mine = self._run(self.backend(), network, inputs, [90, STEPS - 90], prepare)
-        truth = self._run(ReferenceBackend(), network, inputs, [90, STEPS - 90], prepare)
+        mine = self._run(self.backend(), network, inputs, cuts, prepare)
+        truth = self._run(ReferenceBackend(), network, inputs, cuts, prepare)
         assert any(mine[0].values()), "a network that never spikes proves nothing"
         assert mine[0] == truth[0], "spikes differ from the reference"
         different = [name for name, value in truth[1].items() if mine[1][name] != value]
@@ -141,7 +156,7 @@ class BackendSuite(Suite):
         backend: Backend,
         network: Network,
         inputs: dict[str, Spikes],
-        cuts: list[int],
+        cuts: Sequence[int],
         prepare: Callable[[Engine], None] = lambda _: None,
     ) -> Run:
         engine = backend.build(network)
@@ -170,6 +185,37 @@ def _currents(precision: Any) -> tuple[Network, dict[str, Spikes]]:
     pre, post = _ends(12, 12, 0.3, 4)
     network.connect("layer", "layer", "inh", weights=-3.0, pre=pre, post=post, delay="0.8 ms")
     return network, {"inputs": _volleys(20, STEPS, 200, 5)}
+
+
+def _driven(delay: int) -> tuple[Network, dict[str, Spikes]]:
+    network = Network(dt="0.1 ms")
+    network.population("layer", 30, MODELS["lif_delta"], threshold="-65 mV", reset="-70 mV")
+    network.population("other", 7, MODELS["lif_exp"], threshold="-69 mV", reset="-70 mV")
+    network.drive("layer", "input", rate="20 kHz", weight=0.5)
+    network.drive("layer", "input", rate="3 kHz", weight=-0.25, name="calm")
+    network.drive("other", "exc", rate="9 kHz", weight=0.5)
+    pre, post = _ends(30, 30, 0.2, 1)
+    network.connect("layer", "layer", "input", weights=-0.5, pre=pre, post=post, delay=delay)
+    pre, post = _ends(30, 7, 0.5, 2)
+    network.connect("layer", "other", "inh", weights=-0.25, pre=pre, post=post, delay=delay + 1)
+    return network, {}
+
+
+def _blocks() -> tuple[Network, dict[str, Spikes]]:
+    network = Network(dt="0.1 ms")
+    network.inputs("inputs", 300)
+    network.population("layer", 600, MODELS["lif_exp"], rest="-52 mV", tau_exc="3 ms")
+    pre, post = _ends(300, 600, 0.05, 1)
+    network.connect("inputs", "layer", "exc", weights=14.0, pre=pre, post=post, delay=pre % 40)
+    pre, post = _ends(600, 600, 0.01, 2)
+    weights = np.random.default_rng(3).uniform(0, 4, len(pre))
+    network.connect("layer", "layer", "exc", weights=weights, pre=pre, post=post, delay="2.5 ms")
+    network.connect("layer", "layer", "inh", weights=-2.0, pre=post, post=pre, delay=20 + post % 9, name="back")
+    return network, {"inputs": _volleys(300, STEPS, 1500, 4)}
+
+
+def _with_key(engine: Engine) -> None:
+    engine.key = (0xDEADBEEF, 7)
 
 
 def _jumps() -> tuple[Network, dict[str, Spikes]]:

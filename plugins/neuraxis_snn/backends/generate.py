@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 PRIMITIVES: Final = (Path(__file__).parent / "primitives.py").read_text(encoding="utf-8")
 
-HEAD: Final = '''{primitives}
+HEAD: Final = """{primitives}
 
 F = np.float{bits}
 I = np.int{bits}
@@ -46,7 +46,7 @@ FLOOR = F({floor!r})
 @numba.njit(cache=True, nogil=True, error_model="numpy", boundscheck=False)
 def run({arguments}):
 {body}
-'''
+"""
 
 
 @final
@@ -225,7 +225,9 @@ class Source:
     def _written(self, population: Population) -> set[str]:
         assert population.program is not None, "only populations with a model have states"
         program = population.program
-        return {each.target for each in (*program.slowly, *program.update, *program.after)} & set(self._rows(population))
+        return {each.target for each in (*program.slowly, *program.update, *program.after)} & set(
+            self._rows(population)
+        )
 
     # -------------------------------------------------------------------------------- inputs
 
