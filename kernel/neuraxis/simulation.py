@@ -10,6 +10,7 @@ from msgspec import Struct
 from neuraxis import __version__
 from neuraxis.actor import DETERMINISM_CLASSES
 from neuraxis.blueprint import Blueprint, History, execute_again, numerics
+from neuraxis.codec import NOT_CANONICAL
 from neuraxis.errors import NoReply, SimulationUnusable, UsageInvalid, suggestion
 from neuraxis.journal.log import MemorySink
 from neuraxis.journal.record import FORMAT, End, Header, Resumed, SnapshotMark
@@ -484,7 +485,10 @@ class Simulation:
             if self._runner.trace is not None:
                 self._runner.trace.flush()  # whoever resumes from here goes on behind these lines
             shelf = Shelf(self.folder)
-            path, digest = shelf.put(snapshot, signer=self.signer, durable=self.settings.durable)
+            try:
+                path, digest = shelf.put(snapshot, signer=self.signer, durable=self.settings.durable)
+            except NOT_CANONICAL as error:
+                raise state.uncapturable(snapshot.state, error) from error
             self._runner.sink.append(SnapshotMark(self.tick, path.name, digest))
             shelf.keep_newest(self.settings.snapshots_kept, also=self._base_name)
             if self._plugins is not None:

@@ -485,7 +485,11 @@ class _Ward:
         replaced = self._actor()
         scheduler.actors[position] = actor
         scheduler._bind(position, self._handlers)
-        replaced.close()
+        try:
+            replaced.close()
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - it is replaced already: it can do no more harm
+            facts = {"error": told(error)}
+            scheduler.log(spec.path, scheduler.calendar.now, "actor failed to close", facts)
 
     def handle(self, tick: int, envelopes: list[Envelope]) -> None:
         """Have the actor handle messages to the end; offloaded computations are waited for at once."""

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import asdict
 
-from neuraxis.errors import StateNotCapturable
+from neuraxis.codec import NOT_CANONICAL, pack
+from neuraxis.errors import StateNotCapturable, told
 from neuraxis.scheduler.effects import Intent
 from neuraxis.scheduler.limits import DeadLetter
 from neuraxis.scheduler.supervision import GuardState
@@ -30,6 +31,17 @@ def capture(scheduler: Scheduler) -> dict[str, Any]:
         "scheduler": _scheduler(scheduler),
         "actors": {wiring.paths[position]: _actor(scheduler, position) for position in wiring.real()},
     }
+
+
+def uncapturable(captured: Mapping[str, Any], error: Exception) -> Exception:
+    """Return what is wrong with a captured state that cannot be written: actor and part, or else `error`."""
+    for path, entry in captured["actors"].items():
+        for name, value in entry["state"].items():
+            try:
+                pack(value)
+            except NOT_CANONICAL as unfit:
+                return StateNotCapturable(actor=path, where=name, got=f"without canonical bytes ({unfit})")
+    return error
 
 
 def restore(scheduler: Scheduler, captured: Mapping[str, Any]) -> None:
@@ -95,5 +107,9 @@ def _actor(scheduler: Scheduler, position: int) -> dict[str, Any]:
     except AttributeError as error:
         raise StateNotCapturable(
             actor=spec.path, where=str(error.name), got="not set; give it a default or set it in setup()"
+        ) from error
+    except Exception as error:  # a `capture` of its own; or lists within lists, too deep to be copied
+        raise StateNotCapturable(
+            actor=spec.path, where="capture()", got=f"something that raised {told(error)}"
         ) from error
     return {"kind": spec.kind, "version": actor.state_version, "state": state}
