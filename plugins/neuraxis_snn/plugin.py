@@ -12,10 +12,11 @@ MANIFEST = Manifest(name="snn", version=__version__)
 
 @hookimpl
 def neuraxis_register_actors() -> Mapping[str, type[Actor]]:
-    """Offer a population and a raster plot as actors."""
+    """Offer a population, the network of a NIR file, and a raster plot as actors."""
     from neuraxis_snn.actors import Neurons, Raster
+    from neuraxis_snn.nir_graphs.actor import NirNeurons
 
-    return {"snn.neurons": Neurons, "snn.raster": Raster}
+    return {"snn.neurons": Neurons, "snn.nir": NirNeurons, "snn.raster": Raster}
 
 
 @hookimpl
