@@ -146,7 +146,7 @@ class Problem(Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         place = f"{self.where}: " if self.where else ""
-        got = f" is {_cut(self.got)}" if self.got else ""
+        got = f" is {_cut(self.got).rstrip('.')}" if self.got else ""
         return f"{place}{_cut(self.key)}{got}. {self.expected}"
 
 
@@ -215,7 +215,7 @@ class PluginUnusable(InputError):
     remedy: str
 
     def message(self) -> str:
-        return f"plugin {self.plugin!r}: {self.reason}. {self.remedy}"
+        return f"plugin {self.plugin!r}: {self.reason.rstrip('.')}. {self.remedy}"
 
 
 class DuplicateName(InputError):

@@ -104,7 +104,7 @@ def figures_of(sim: Simulation) -> tuple[dict[str, Any], list[str]]:
         try:
             own = {str(name): _plain(value) for name, value in actor.figures().items()}
         except (Exception, SystemExit) as error:  # noqa: BLE001 - foreign code, at the end of a run whose result must not be lost
-            troubles.append(f"{path}: figures() raised {told(error)}. Correct the actor.")
+            troubles.append(f"{path}: figures() raised {told(error).rstrip('.')}. Correct the actor.")
             continue
         for name, value in own.items():
             if isinstance(value, bool | float | str | None) or (isinstance(value, int) and abs(value) < 2**63):
@@ -123,7 +123,7 @@ def charts_of(sim: Simulation) -> tuple[list[tuple[str, str]], list[str]]:
         try:
             charts += [(path, render_chart(path, chart)) for chart in actor.charts()]
         except (Exception, SystemExit) as error:  # noqa: BLE001 - as above
-            troubles.append(f"{path}: charts() raised {told(error)}. Correct the actor.")
+            troubles.append(f"{path}: charts() raised {told(error).rstrip('.')}. Correct the actor.")
     return charts, troubles
 
 

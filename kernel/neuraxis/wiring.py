@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import asdict, replace
 
 from neuraxis.actor import DETERMINISM_CLASSES, Actor, Determinism, Population
-from neuraxis.errors import InputError, Problem, ScenarioInvalid, suggestion
+from neuraxis.errors import DeclarationInvalid, InputError, Problem, ScenarioInvalid, suggestion, told
 from neuraxis.graph import LANES, OUTPUT, OVERFLOWS, PATH, POLICIES, ActorSpec, ChannelSpec, Graph
 from neuraxis.message import ArraySpec, MessageType, message_type
 from neuraxis.parameter import Resource, Unfit
@@ -199,8 +199,14 @@ class Examination:
             except InputError as error:
                 self.problem(spec, "", "", str(error))
             except (ValueError, TypeError, ArithmeticError, LookupError, OSError) as error:
-                reason = f"not usable: {type(error).__name__}: {error}"
+                reason = f"not usable: {told(error)}"
                 self.problem(spec, "", reason, f"Change the parameters of {spec.kind}.")
+            except (Exception, SystemExit) as error:
+                raise DeclarationInvalid(
+                    subject=f"{spec.kind} at {spec.path}",
+                    reason=f"its setup() raised {told(error)}",
+                    remedy="Correct the code of the actor.",
+                ) from error
 
     def accept(self, spec: ActorSpec) -> dict[str, Any]:
         declared = spec.cls.declaration.parameters

@@ -78,6 +78,9 @@ class Odd(Actor):
     told = Output(int, "a number")
     total: int = state(0)
 
+    def setup(self) -> None:
+        misbehave("setup")
+
     @on_start
     def begin(self, context: Context) -> None:
         context.wake(1, "again")
@@ -97,6 +100,10 @@ class Odd(Actor):
         if strange == "strange":
             return {"total": self.total, "big": 2**70, "thing": object(), "nan": float("nan"), "list": [1]}
         return {"total": self.total}
+
+    def invariant(self) -> str | None:
+        misbehave("invariant")
+        return None
 
     def charts(self) -> Any:
         return [Chart("sound", rows=(("a",), ("1",))), 5] if misbehave("charts") == "strange" else ()

@@ -900,3 +900,89 @@ def test_a_file_that_a_scenario_names_and_nobody_can_reach_is_named(odd: Cli, tm
         assert told.code == 2
         assert name in one_screen(told.err)
         assert "should not happen" not in told.err
+
+
+# ---------------------------------------------------------------------------- further verbs
+
+
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [
+        ("figures:raise", "odd: figures() raised ValueError: as it was told"),
+        ("figures:exit", "odd: figures() raised SystemExit: 0"),
+        ("figures:none", "odd: figures() raised AttributeError"),
+        ("invariant:raise", "odd: invariant() raised ValueError: as it was told"),
+        ("invariant:mute", "odd: invariant() raised Mute: (its text cannot be made: RuntimeError)"),
+        ("handler:mute", "odd failed at tick 7"),
+    ],
+)
+def test_explore_finds_actors_that_misbehave(
+    odd: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, words: str
+) -> None:
+    (tmp_path / "odd.toml").write_text(f'{SCENARIO}[always]\n"odd.total" = {{ at_least = 0 }}\n')
+    monkeypatch.setenv("ODD", what)
+    told = odd("explore", "odd.toml", "--cases", 2, "--until", 20)
+    assert told.code == 1
+    assert words in told.out
+    assert "smallest plan: no faults at all" in told.out
+    assert one_screen(told.err) == ""
+
+
+@pytest.mark.parametrize("option", [["--cases", 0], ["--cases", -1], ["--until", 0]])
+def test_explore_refuses_to_try_nothing(odd: Cli, option: list[object]) -> None:
+    told = odd("explore", "odd.toml", *option)
+    assert told.code == 2
+    assert str(option[0]) in one_screen(told.err)
+
+
+@pytest.mark.parametrize("package", ["", "..", ".a", "a b", "nothing_like_it", "json", "broken"])
+def test_a_package_that_cannot_be_checked_is_named(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    (tmp_path / "broken.py").write_text("import sys\nsys.exit(0)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    told = cli("conform", package)
+    assert told.code == 2
+    assert repr(package) in one_screen(told.err)
+    assert "frozen" not in told.err
+    assert package != "broken" or "broken.py" in told.err, "the place in their own file"
+
+
+def test_a_signing_key_that_cannot_be_used_is_refused_before_anything_is_written(
+    odd: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key in ("@/nonexistent", "zz", "@."):
+        monkeypatch.setenv("NEURAXIS_SIGNING_KEY", key)
+        assert "NEURAXIS_SIGNING_KEY" in odd("run", "odd.toml", "--folder", "run").err
+        assert not (tmp_path / "run").exists()
+
+
+def test_an_unknown_backend_is_one_mistake(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEURAXIS_BACKEND", "nonsense")
+    told = cli("graph", ROOT / "scenarios/raster.toml")
+    assert "1 mistake:" in told.err
+    assert "NEURAXIS_BACKEND is the unusable backend 'nonsense'. Known: numba, numpy, reference." in told.err
+
+
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [
+        (
+            "setup:raise",
+            "odd.toml:13: actors.odd is not usable: ValueError: as it was told. Change the parameters of odd.",
+        ),
+        (
+            "setup:mute",
+            "odd at odd: its setup() raised Mute: (its text cannot be made: RuntimeError). Correct the code",
+        ),
+        ("setup:exit", "odd at odd: its setup() raised SystemExit: 0. Correct the code of the actor."),
+    ],
+)
+def test_an_actor_that_cannot_be_made_is_named(
+    odd: Cli, monkeypatch: pytest.MonkeyPatch, what: str, words: str
+) -> None:
+    monkeypatch.setenv("ODD", what)
+    told = odd("run", "odd.toml")
+    assert told.code == 2
+    assert words in one_screen(told.err)
+    assert not Path("runs").exists()

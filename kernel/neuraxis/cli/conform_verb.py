@@ -25,9 +25,12 @@ def conform(
     from msgspec.structs import asdict
 
     from neuraxis.cli.terminal import say, table
-    from neuraxis.errors import PluginUnusable, counted
+    from neuraxis.errors import PluginUnusable, UsageInvalid, counted, told
     from neuraxis.testing.suite import assert_uses_public_doors, run_suite, suites_of
 
+    if not all(part.isidentifier() for part in package.split(".")):
+        what = f"{package!r} is no import name"
+        raise UsageInvalid(what=what, remedy="Write the name of an installed package, such as neuraxis_snn.")
     try:
         importlib.import_module(package)
         suites = suites_of(package)
@@ -37,6 +40,10 @@ def conform(
             reason=f"it has no suites to run: {error}",
             remedy=f"Write {package}/conformance.py with subclasses of neuraxis.testing suites; "
             "`neuraxis new plugin` shows one.",
+        ) from error
+    except (Exception, SystemExit) as error:
+        raise PluginUnusable(
+            plugin=package, reason=f"it fails to import: {told(error)}", remedy="Repair or reinstall it."
         ) from error
     clauses = [clause for suite in suites for clause in run_suite(suite)]
     foreign = ""

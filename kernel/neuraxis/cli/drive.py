@@ -11,7 +11,6 @@ from neuraxis.cli.terminal import exit_code_of, progress, say, table, tell_stop
 from neuraxis.errors import FileUnusable, PluginUnusable
 from neuraxis.files import write_atomically
 from neuraxis.result import Result, charts_of, conclude, page_of
-from neuraxis.snapshot.sign import Signer
 
 if TYPE_CHECKING:
     from neuraxis.launch import Opened
@@ -53,7 +52,6 @@ def _how_to_go_on(sim: Simulation) -> str:
 def _result(sim: Simulation, opened: Opened, until: int, *, report: Path | None, as_json: bool) -> Result:
     """Run to the end and write down what it came to: last snapshot, report, end of the journal."""
     began = time.perf_counter()
-    sim.signer = Signer.from_environment()
     with progress(sim.name, until, start=sim.tick, hidden=as_json) as show:
         _slices(sim, until, show)
     result = conclude(sim, opened.resolved.expect, backend=opened.resolved.backend, wall_s=time.perf_counter() - began)

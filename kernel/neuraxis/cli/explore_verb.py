@@ -23,8 +23,10 @@ UNTIL_MAX = 300
 def explore(
     scenario: Annotated[Path, typer.Argument(help="The scenario file (TOML).")],
     seed: Annotated[int, typer.Option(help="Decides all plans of faults.")] = 0,
-    cases: Annotated[int, typer.Option(help="Plans to try.")] = 100,
-    until: Annotated[int | None, typer.Option(help=f"Last tick; default: the scenario's, at most {UNTIL_MAX}.")] = None,
+    cases: Annotated[int, typer.Option(help="Plans to try.", min=1)] = 100,
+    until: Annotated[
+        int | None, typer.Option(help=f"Last tick; default: the scenario's, at most {UNTIL_MAX}.", min=1)
+    ] = None,
     plan: Annotated[str | None, typer.Option(help='Try this plan only: "crash a at 5; restart at 9".')] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="Change a value, as for run.")] = None,
     backend: Annotated[str | None, typer.Option(help="What computes networks.")] = None,
@@ -72,12 +74,21 @@ def explore(
 
 
 def _broken_invariant(opened: Opened, sim: Simulation) -> str | None:
+    from neuraxis.errors import told
+    from neuraxis.result import figures_of
+
     for path, actor in sim.actors():
-        broken = actor.invariant()
+        try:
+            broken = actor.invariant()
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - foreign code: what it raises is what was looked for
+            broken = f"invariant() raised {told(error)}"
         if broken is not None:
             return f"{path}: {broken}"
     if opened.resolved.always:
-        known = {"ticks": sim.tick, "messages": sim.statistics.messages, **sim.figures()}
+        figures, troubles = figures_of(sim)
+        if troubles:
+            return troubles[0]
+        known = {"ticks": sim.tick, "messages": sim.statistics.messages, **figures}
         for each in opened.resolved.always:
             broken = each.judge(known.get(each.figure))
             if broken is not None:

@@ -35,8 +35,10 @@ def resume(
     from neuraxis.launch import resume_run
     from neuraxis.logs import set_up
     from neuraxis.result import Judged, Result
+    from neuraxis.snapshot.sign import Signer
 
     set_up(log)
+    signer = Signer.from_environment()
     resumption = resume_run(run, discard_damaged=discard_damaged, accept_changes=accept_changes, backend=backend)
     for note in resumption.notes:
         tell_operator(f"note: {note}")
@@ -48,5 +50,6 @@ def resume(
         raise typer.Exit(0 if result.passed else 1)
     assert resumption.simulation is not None, "a run is either complete or goes on"
     assert resumption.opened is not None, "resume_run opens the scenario"
+    resumption.simulation.signer = signer
     opened = resumption.opened
     raise typer.Exit(complete(resumption.simulation, opened, opened.resolved.until, report=None, as_json=json))

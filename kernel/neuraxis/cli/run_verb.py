@@ -43,10 +43,12 @@ def run(
     from neuraxis.launch import open_scenario
     from neuraxis.logs import set_up
     from neuraxis.simulation import Simulation
+    from neuraxis.snapshot.sign import Signer
 
     set_up(log)
     overrides = [*(set_ or []), *_as_overrides(until, trace)]
     opened = open_scenario(scenario, seed=seed, overrides=overrides, backend=backend)
+    signer = Signer.from_environment()
     target = folder or _fresh_folder(opened.scenario.name)
     sim = Simulation(
         opened.blueprint,
@@ -55,6 +57,7 @@ def run(
         settings=opened.settings,
         wiring=opened.resolved.wiring,
     )
+    sim.signer = signer
     raise typer.Exit(complete(sim, opened, opened.resolved.until, report=report, as_json=json))
 
 

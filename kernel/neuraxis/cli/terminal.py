@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn, TextIO, cast,
 
 import typer
 
-from neuraxis.errors import ContractError, FileUnusable, NeuraxisError, PluginUnusable, RunError, UsageInvalid, told
+from neuraxis.errors import (
+    ContractError,
+    DeclarationInvalid,
+    FileUnusable,
+    NeuraxisError,
+    PluginUnusable,
+    RunError,
+    UsageInvalid,
+    told,
+)
 from neuraxis.files import unusable
 
 if TYPE_CHECKING:
@@ -198,7 +207,7 @@ def _tell(error: NeuraxisError, *, as_json: bool) -> int:
     _tell_in_json(error.code, type(error).__name__, error.message(), error.exit_code, as_json=as_json)
     tell_operator("\n".join([f"neuraxis: {error}", *getattr(error, "__notes__", ())]))
     cause = error.__cause__
-    if cause is not None and isinstance(error, ContractError | RunError | PluginUnusable):
+    if cause is not None and isinstance(error, ContractError | RunError | PluginUnusable | DeclarationInvalid):
         _tell_place(cause, frames=3)
     return error.exit_code
 
@@ -244,7 +253,8 @@ def _tell_place(error: BaseException, *, frames: int) -> None:
 
     if isinstance(error, NeuraxisError | OSError) or error.__traceback__ is None:
         return
-    lines = "".join(traceback.format_tb(error.__traceback__)[-frames:]).rstrip().splitlines()
+    own = [each for each in traceback.format_tb(error.__traceback__) if "<frozen importlib" not in each]
+    lines = "".join(own[-frames:]).rstrip().splitlines()
     tell_operator("\n".join(["\nwhere it happened:", *lines[-PLACE_LINES:]]))
 
 

@@ -122,6 +122,7 @@ class _Resolution:
         self.groups: dict[str, tuple[str, ...]] = {}
         self.backends: dict[str, Backend] = {}
         self.backend = ""
+        self.unmade: set[str] = set()
         self.graph = self._graph()
         self.tick: Fraction = self.graph.tick
 
@@ -275,6 +276,7 @@ class _Resolution:
                     suggestion(str(name), self.plugins.backends) if name not in self.plugins.backends else str(error)
                 )
                 self.problem(source, f"the unusable backend {name!r}", known)
+                self.unmade.add(key)
                 return None
         self.backend = name
         return self.backends[name]
@@ -329,7 +331,7 @@ class _Resolution:
 
     def _examine(self) -> Examination:
         found = examine(self.graph)
-        noted = {each.key for each in self.problems}
+        noted = {*self.unmade, *(each.key for each in self.problems)}
         fresh: dict[str, Problem] = {}
         for each in found.problems:  # members of a group have one mistake in common: it is told once
             if each.key not in noted:
@@ -399,7 +401,7 @@ class _Resolution:
         for path, actor in actors.items():
             try:
                 known += [f"{path}.{name}" for name in actor.figures()]
-            except Exception:  # noqa: BLE001 - one that has no figures before it ran; the end of the run will tell
+            except (Exception, SystemExit):  # noqa: BLE001 - one that has no figures before it ran; the end of the run will tell
                 unmade.append(f"{path}.")
         for each in found:
             if each.figure not in known and not each.figure.startswith(tuple(unmade)):
