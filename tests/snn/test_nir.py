@@ -503,7 +503,7 @@ def networks(draw: st.DrawFn) -> Network:
         count = draw(st.integers(1, 8))
         pre, post = (draw(st.lists(st.integers(0, n - 1), min_size=count, max_size=count)) for n in sizes)
         delays = draw(st.lists(st.integers(1, 5), min_size=count, max_size=count))
-        weights = draw(st.lists(st.floats(-2.0, 4.0), min_size=count, max_size=count))
+        weights = draw(st.lists(st.floats(-2.0, 4.0).map(lambda each: round(each, 12)), min_size=count, max_size=count))
         network.connect(
             source,
             target,
@@ -629,6 +629,7 @@ def wrong_graphs() -> dict[str, tuple[Any, str]]:
         "bias": (chain(1, nir.Affine(np.ones((1, 1)), np.ones(3)), lif(1)), "its bias has the shape"),
         "scale": (chain(1, nir.Scale(np.ones(3)), lif(1)), "its scale has the shape"),
         "nan weight": (chain(1, nir.Linear(np.full((1, 1), np.nan)), lif(1)), "weight has a value that is not finite"),
+        "tiny weight": (chain(1, nir.Linear(np.full((1, 1), 5e-324)), lif(1)), "too small"),
         "inf tau": (chain(1, lif(1, tau=np.inf)), "tau has a value that is not finite"),
         "zero tau": (chain(1, lif(1, tau=0.0)), "not above 0"),
         "short tau": (chain(1, lif(1, tau=0.4 * MS)), "diverges"),

@@ -94,11 +94,15 @@ def together(parts: Iterable[Synapses]) -> Synapses:
 
 
 def summed(synapses: Synapses) -> Synapses:
-    """Return synapses of which those with the same ends and delay became one, with the sum of their weights."""
+    """Return synapses of which those with the same ends and delay became one, with the sum of their weights.
+
+    Those whose weight is then 0 are left out.
+    """
     new = synapses.distinct
     sums = np.zeros(int(new.sum()))
     np.add.at(sums, np.cumsum(new) - 1, synapses.weights)
-    return Synapses(synapses.pre[new], synapses.post[new], sums, synapses.delays[new])
+    kept = sums != 0
+    return Synapses(synapses.pre[new][kept], synapses.post[new][kept], sums[kept], synapses.delays[new][kept])
 
 
 @final

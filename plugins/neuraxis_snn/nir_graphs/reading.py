@@ -56,6 +56,10 @@ RING_BYTES_MAX: Final = 2**30
 """Bytes in which the spikes of one population may be kept for their delays."""
 
 
+WEIGHT_MIN: Final = 1e-100
+"""The smallest weight; below it, scales of sums leave the range of floats."""
+
+
 @final
 class Outlet(Struct, frozen=True):
     """What an output of the graph is.
@@ -409,6 +413,9 @@ class _Reader:
         pre, post, weights, delays = synapses.pre, synapses.post, synapses.weights, synapses.delays + later
         if not len(pre):
             return
+        if np.abs(weights).min() < WEIGHT_MIN:
+            reason = f"a weight onto it is {weights[np.abs(weights).argmin()]:g}, too small for the grid of the sums"
+            self._refuse_node(target, reason, f"Use 0, or at least {WEIGHT_MIN:g}.")
         sizes = tuple(self._network.populations[each].size for each in (source, target))
         longest = int(delays.max())
         if (longest + 1) * sizes[0] * 4 > RING_BYTES_MAX:
