@@ -581,6 +581,8 @@ def test_a_network_without_counterpart_is_refused() -> None:
     silent.population("p", 1, MODELS["lif_nir"], record=False)
     biased = read_nir(chain(1, nir.Affine(np.eye(1), full(1, 1.0)), lif(1)), dt="1 ms").network
     varying = read_nir(chain(2, lif(2, tau=[4 * MS, 8 * MS])), dt="1 ms").network
+    driven = network()
+    driven.drive("p", "current", rate="10 Hz", weight=1.0)
     slash = Network(dt="1 ms")
     slash.inputs("a/b", 1)
     cases = [
@@ -591,6 +593,7 @@ def test_a_network_without_counterpart_is_refused() -> None:
         (silent, "records no population"),
         (biased, "constant current is not known"),
         (varying, "differs from neuron to neuron"),
+        (driven, "no noise"),
         (slash, "cannot hold that name"),
     ]
     for made, complaint in cases:

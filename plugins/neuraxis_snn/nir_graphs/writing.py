@@ -101,6 +101,8 @@ class _Writer:
                 self._nodes[each.name] = self._nir.Input({"input": np.array([each.size])})
             else:
                 self._nodes[each.name] = self._neurons(each)
+        for drive in self._network.drives:
+            self._refuse(drive, "drive", "NIR has no noise", "Give the spikes of a source as inputs.")
         for projection in self._network.projections.values():
             self._write_projection(projection)
         places = [each for each in populations.values() if each.model is None]
