@@ -144,7 +144,7 @@ def test_plugin_that_nobody_offers_is_refused_with_the_nearest(install: Callable
 def test_file_that_is_not_there_is_refused_with_the_nearest(tmp_path: Path) -> None:
     written(tmp_path, file="relays.py")
     assert f"there is no file {tmp_path / 'relay.py'}. Did you mean 'relays.py'?" in refused("relay.py", tmp_path)
-    assert "None is known here." in refused("gone/relay.py", tmp_path)
+    assert "Restore it, or correct its name." in refused("gone/relay.py", tmp_path)
 
 
 def test_two_distributions_that_offer_one_name_are_both_named(install: Callable[..., Path]) -> None:
