@@ -3,6 +3,7 @@
 models        models of neurons as data: parameters, state, equations
 plasticity    rules of plasticity as data
 network       populations and projections, checked
+connect       rules that draw synapses, their weights and delays, the same in every part
 engine        what every engine does alike; `backends/` say how the steps are computed
 encoders      from values to spikes
 spikes        spikes of many neurons over some steps
@@ -11,7 +12,7 @@ testing       the suite that every backend must pass
 """
 
 from neuraxis_snn.engine import Engine
-from neuraxis_snn.errors import EngineMisuse, NetworkInvalid
+from neuraxis_snn.errors import EngineMisuse, MemoryShort, NetworkInvalid
 from neuraxis_snn.models import MODELS, Model, Value
 from neuraxis_snn.network import Network, steps_per_tick
 from neuraxis_snn.plasticity import PAIR_STDP, RULES, TRIPLET_STDP, Rule
@@ -25,6 +26,7 @@ __all__ = [
     "TRIPLET_STDP",
     "Engine",
     "EngineMisuse",
+    "MemoryShort",
     "Model",
     "Network",
     "NetworkInvalid",

@@ -29,3 +29,17 @@ class EngineMisuse(ContractError):
 
     def message(self) -> str:
         return f"{self.subject}: {self.reason}. {self.remedy}"
+
+
+class MemoryShort(InputError):
+    """Something needs more memory than there is. Nothing was allocated."""
+
+    code: ClassVar[str] = "SNN110"
+    subject: str
+    needed: int
+    available: int
+
+    def message(self) -> str:
+        need, have = self.needed / 2**20, self.available / 2**20
+        remedy = "Make the network smaller, build it in parts (part=…) on several machines, or free memory."
+        return f"{self.subject}: it needs {need:,.0f} MiB, and {have:,.0f} MiB are available. {remedy}"
