@@ -105,3 +105,40 @@ def test_a_cache_folder_that_cannot_be_made_is_replaced_by_one_of_the_process(
     finally:
         kept._cache_folder.cache_clear()
     assert (tmp_path / "file").read_text() == "no folder"
+
+
+SEVERAL = """import numba
+
+@numba.njit(cache=True)
+def up(x):
+    return x + 1
+
+@numba.njit(cache=True)
+def down(x):
+    return x - 1
+
+run = {"up": up, "down": down}
+"""
+
+
+def test_the_machine_code_of_several_functions_is_kept_whenever_one_is_compiled(folder: Path) -> None:
+    def called(name: str, value: float) -> tuple[float, bool]:
+        for each in [each for each in sys.modules if each.startswith("neuraxis_network_")]:
+            del sys.modules[each]
+        code = Kept(SEVERAL)
+        return code.call(name, value), not code.run[name].stats.cache_hits
+
+    assert called("up", 1) == (2, True)
+    assert called("down", 1) == (0, True)
+    assert called("down", 0.5) == (-0.5, True)
+    assert [called("up", 1), called("down", 1), called("down", 0.5)] == [(2, False), (0, False), (-0.5, False)]
+    (machine_code, *_) = (each for each in files(folder) if each.suffix == ".nbc")
+    machine_code.write_bytes(b"")
+    assert called("up", 1) == (2, True)
+
+
+def test_one_of_several_functions_serves_where_machine_code_cannot_be_kept(folder: Path) -> None:
+    code = Kept(SEVERAL)
+    with disk_full_at(200):
+        assert code.call("up", 1) == 2
+        assert code.call("down", 1) == 0

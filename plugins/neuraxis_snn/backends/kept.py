@@ -58,13 +58,35 @@ class Kept:
             self.run = sys.modules[self._name].run
             return self.run(*arguments)
         if self.run.stats.cache_misses:  # it was compiled just now
-            with suppress(OSError):  # then it is compiled anew next time
-                _write(_sums_file(self._path), json.dumps(_sums(self._path)).encode())
+            self._keep_sums()
         return found
+
+    def call(self, name: str, *arguments: Any) -> Any:
+        """Do the same, at any time, with one of several functions: `run` of the module is a mapping of them."""
+        function = self.run[name]
+        before = _misses(function)
+        try:
+            found = function(*arguments)
+        except OSError as error:  # as above
+            self._do_not_keep(error)
+            self.run = sys.modules[self._name].run
+            return self.run[name](*arguments)
+        if _misses(function) > before:
+            self._keep_sums()
+        return found
+
+    def _keep_sums(self) -> None:
+        with suppress(OSError):  # then it is compiled anew next time
+            _write(_sums_file(self._path), json.dumps(_sums(self._path)).encode())
 
     def _do_not_keep(self, error: Exception) -> None:
         log.info("machine code is not kept", extra={"facts": {"path": str(self._path), "error": str(error)}})
         sys.modules[self._name] = _module(self._name, self._text.replace("cache=True", "cache=False"), self._path)
+
+
+def _misses(function: Any) -> int:
+    """Return how often a function was compiled; never, where compilation is off."""
+    return sum(function.stats.cache_misses.values()) if hasattr(function, "stats") else 0
 
 
 def _module(name: str, text: str, path: Path) -> ModuleType:

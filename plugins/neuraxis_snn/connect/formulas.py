@@ -174,16 +174,21 @@ def fill(words: Any, begin: Any, count: Any, row: Any, attempt: Any, tag: Any, k
 
 
 @formula
-def logarithms(values: Any, parts: Any, count: Any) -> None:
-    """Replace normal floats above 0 by their logarithms, within 1.5 units in the last place.
+def scratch_for(count: Any) -> Any:
+    """Return room that `logarithms` and `normal_quantiles` need for so many numbers."""
+    ends, ones = np.empty(count, np.uint64), np.empty(count, np.uint64)
+    return ends.view(np.float64), ends, ones.view(np.float64), ones, np.empty(count), np.empty(count, np.int64)
 
-    `parts` is the same memory as `values`, as words.
-    """
+
+@formula
+def logarithms(count: Any, scratch: Any) -> None:
+    """Replace the first normal floats above 0 of `scratch` by their logarithms, within 1.5 units in the last place."""
+    values, parts, mantissas, ones, exponents, _ = scratch
+    for i in range(count):  # no memory that is read here is written, else the compiler would fear to reorder
+        exponents[i] = float(parts[i] >> BITS_52) - 1023.0
+        ones[i] = (parts[i] & MANTISSA) | ONE
     for i in range(count):
-        word = parts[i]
-        exponent = float(word >> BITS_52) - 1023.0
-        parts[i] = (word & MANTISSA) | ONE
-        mantissa = values[i]
+        mantissa, exponent = mantissas[i], exponents[i]
         is_high = mantissa > SQRT_TWO
         mantissa = mantissa * 0.5 if is_high else mantissa
         exponent = exponent + 1.0 if is_high else exponent
@@ -191,11 +196,9 @@ def logarithms(values: Any, parts: Any, count: Any) -> None:
 
 
 @formula
-def normal_quantiles(values: Any, words: Any, count: Any, outside: Any, ends: Any, parts: Any) -> None:
-    """Write the z below which a standard normal lies with the chance that each draw says.
-
-    `outside`, `ends` and `parts` are for scratch; the last two are the same memory.
-    """
+def normal_quantiles(values: Any, words: Any, count: Any, scratch: Any) -> None:
+    """Write the z below which a standard normal lies with the chance that each draw says."""
+    ends, outside = scratch[0], scratch[5]
     found = np.int64(0)
     for i in range(count):
         values[i] = normal_centre(unit(words[i]) - 0.5)
@@ -205,7 +208,7 @@ def normal_quantiles(values: Any, words: Any, count: Any, outside: Any, ends: An
     for j in range(found):
         u = unit(words[outside[j]])
         ends[j] = u if u < 0.5 else 1.0 - u
-    logarithms(ends, parts, found)
+    logarithms(found, scratch)
     for j in range(found):
         ends[j] = math.sqrt(-ends[j])
     for j in range(found):

@@ -22,6 +22,7 @@ from neuraxis_snn.connect.formulas import (
     fill,
     logarithms,
     normal_quantiles,
+    scratch_for,
     unit,
 )
 from neuraxis_snn.connect.plain import loop
@@ -123,8 +124,8 @@ def draw_by_chance(
     """
     choices = sources - 1 if skip_self else sources
     words = np.empty(at_once + 1, np.uint64)
-    parts = np.empty(at_once + 1, np.uint64)
-    logs = parts.view(np.float64)
+    scratch = scratch_for(at_once)
+    logs = scratch[0]
     for row in range(starts.shape[0] - 1):
         target = first + row
         found = 0
@@ -136,7 +137,7 @@ def draw_by_chance(
             piece += at_once
             for i in range(at_once):
                 logs[i] = unit(words[i])
-            logarithms(logs, parts, at_once)
+            logarithms(at_once, scratch)
             for i in range(at_once):
                 jump = logs[i] * per_log
                 if jump >= choices - 1 - source:
@@ -292,9 +293,7 @@ def draw_values(
     words = np.empty(WORDS_AT_ONCE + 1, np.uint64)
     again = np.empty(2, np.uint64)
     values = np.empty(WORDS_AT_ONCE + 1)
-    outside = np.empty(WORDS_AT_ONCE + 1, np.int64)
-    parts = np.empty(WORDS_AT_ONCE + 1, np.uint64)
-    ends = parts.view(np.float64)
+    scratch = scratch_for(WORDS_AT_ONCE)
     origin = starts[0]
     for row in range(starts.shape[0] - 1):
         target = first + row
@@ -308,7 +307,7 @@ def draw_values(
                 for i in range(count):
                     there[i] = base + spread * unit(words[i])
                 continue
-            normal_quantiles(values, words, count, outside, ends, parts)
+            normal_quantiles(values, words, count, scratch)
             for i in range(count):
                 there[i] = base + spread * values[i]
             if kind == CLIPPED:
@@ -323,7 +322,7 @@ def draw_values(
                         attempt += 1
                         fill(again, number - number % 2, 1, target, attempt, tag, key0, key1)
                         again[0] = again[number % 2]
-                        normal_quantiles(values, again, 1, outside, ends, parts)
+                        normal_quantiles(values, again, 1, scratch)
                         there[i] = base + spread * values[0]
 
 

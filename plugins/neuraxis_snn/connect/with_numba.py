@@ -7,12 +7,12 @@ cache folder under its own digest, so a changed formula or generator can never m
 from __future__ import annotations
 
 import importlib.util
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from neuraxis.errors import ExtraMissing
-from neuraxis_snn.backends.with_numba import compiled
+from neuraxis_snn.backends.kept import Kept
 from neuraxis_snn.connect import formulas, loops
 from neuraxis_snn.noise import PHILOX, words
 
@@ -52,7 +52,8 @@ def functions() -> Mapping[str, Callable[..., Any]]:
     constants = "\n".join(f"{name} = np.uint64({value})" for name, value in words(int).items())
     head = HEAD.format(words=constants, philox=PHILOX.strip())
     text = _without_plain(formulas.__file__, head) + _without_plain(loops.__file__, "")
-    return cast("Mapping[str, Callable[..., Any]]", compiled(text))
+    kept = Kept(text)
+    return {name: partial(kept.call, name) for name in loops.run}
 
 
 def _without_plain(path: str, instead: str) -> str:
