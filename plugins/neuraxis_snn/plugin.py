@@ -22,7 +22,7 @@ def neuraxis_register_actors() -> Mapping[str, type[Actor]]:
 @hookimpl
 def neuraxis_register_backends() -> Mapping[str, Callable[[], Any]]:
     """Offer the built-in backends; each imports its library when it is made."""
-    return {"reference": _reference, "numpy": _numpy, "numba": _numba}
+    return {"reference": _reference, "numpy": _numpy, "numba": _numba, "norse": _norse}
 
 
 def _reference() -> Any:
@@ -41,3 +41,9 @@ def _numba() -> Any:
     from neuraxis_snn.backends.with_numba import NumbaBackend
 
     return NumbaBackend()
+
+
+def _norse() -> Any:
+    from neuraxis_snn.backends.with_norse import NorseBackend
+
+    return NorseBackend()

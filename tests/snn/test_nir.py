@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import pairwise
@@ -386,6 +387,32 @@ def test_a_float32_stands_for_its_shortest_decimal() -> None:
     numbers = [read_nir(chain(1, each), dt="0.1 ms").network.populations["n0"].numbers for each in (wide, narrow)]
     assert numbers[0] == numbers[1]
     assert numbers[0]["rate"] == np.float32(0.04)
+
+
+def test_layers_spike_as_in_norse_which_reads_the_same_graph() -> None:
+    pytest.importorskip("torch", reason="needs torch")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # norse and torch warn of their own use of Python while they are imported
+        norse = pytest.importorskip("norse.torch", reason="needs norse: pip install --no-deps norse==1.1.0 nirtorch")
+        import torch
+
+        rng, steps = np.random.default_rng(1), 300
+        first = nir.Affine(rng.integers(-8, 24, (30, 20)) / 16, np.zeros(30))
+        second = nir.Affine(rng.integers(-8, 24, (10, 30)) / 16, rng.integers(0, 3, 10) / 16)
+        layers = [lif(30, r=1.0, v_threshold=0.5), cuba(10, tau_mem=8 * MS, v_threshold=0.5)]
+        graph = chain(20, first, layers[0], second, layers[1], out=10)
+        module, state, truth = norse.from_nir(graph, ignore_warnings=True, dt=MS), None, []
+        lines = (rng.random((steps, 20)) < 0.05).astype(np.float32)
+        with torch.no_grad():
+            for step in range(steps):
+                given = [torch.from_numpy(lines[step])] + ([state] if state is not None else [])
+                out, state = module(*given)
+                truth += [(step, int(k)) for k in np.flatnonzero(out.numpy())]
+    made = read_nir(graph, dt="1 ms")
+    spikes = Spikes.of((int(step), int(line)) for step, line in zip(*np.nonzero(lines), strict=True))
+    found = made.build(NumpyBackend()).advance(steps + 1, {"input": spikes})["n3"].pairs()
+    assert [(step - 1, k) for step, k in found if step <= steps] == truth
+    assert len(truth) > 500
 
 
 # ------------------------------------------------------------------------------ convolutions

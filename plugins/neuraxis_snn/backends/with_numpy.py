@@ -32,18 +32,21 @@ class NumpyBackend:
         return NumpyEngine(network_of(network, NAME))
 
 
-@final
 class NumpyEngine(Engine):
     """Loops over steps, populations and spiking neurons; everything below is an array."""
 
     def __init__(self, network: Network) -> None:
         super().__init__(network)
-        self._neurons = [_neurons(each, network.kind) for each in network.populations.values()]
+        self._neurons = [self._neurons_of(each) for each in network.populations.values()]
         self._rules = {each.name: _Rule(each, network.kind) for each in network.projections.values() if each.rule}
         self._sums = {key: np.zeros(network.populations[key[0]].size, network.sum_kind) for key in self.scales}
         self._fixed = {each.name: self.fixed_weights(each) for each in network.projections.values() if not each.rule}
         sparse = [each for each in network.projections.values() if each.rule and not each.is_dense]
         self._reversed = {each.name: synapses_by_target(each, network) for each in sparse}
+
+    def _neurons_of(self, population: Population) -> Any:
+        """Return what computes the neurons of a population; a backend may put its own in place of the equations."""
+        return _Neurons(population, self.network.kind) if population.model is not None else None
 
     def _run(self, steps: int, inputs: Mapping[str, Spikes], *, learning: bool) -> dict[str, Spikes]:
         populations = list(self.network.populations.values())
@@ -210,10 +213,6 @@ class _Neurons:
     def crosses(self, values: dict[str, Any]) -> np.ndarray:
         crossed = eval(self._threshold, self._space, values)  # noqa: S307 - the language has no calls but where
         return np.broadcast_to(crossed, self._size)
-
-
-def _neurons(population: Population, kind: Any) -> _Neurons | None:
-    return _Neurons(population, kind) if population.model is not None else None
 
 
 @final
