@@ -958,10 +958,10 @@ def test_a_signing_key_that_cannot_be_used_is_refused_before_anything_is_written
 
 
 def test_an_unknown_backend_is_one_mistake(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NEURAXIS_BACKEND", "nonsense")
+    monkeypatch.setenv("NEURAXIS_BACKEND", "xyz")
     told = cli("graph", ROOT / "scenarios/raster.toml")
     assert "1 mistake:" in told.err
-    assert "NEURAXIS_BACKEND is the unusable backend 'nonsense'. Known: norse, numba, numpy, reference." in told.err
+    assert "NEURAXIS_BACKEND is the unusable backend 'xyz'. Known: norse, numba, numpy, reference." in told.err
 
 
 @pytest.mark.parametrize(
