@@ -149,10 +149,14 @@ class Neurons(EngineActor):
         steps = self.steps(context)
         given = inbox.payloads("spikes_in")
         spikes = given[0] if len(given) == 1 else Spikes.of(pair for each in given for pair in each.pairs())
-        fired = self.engine.advance(steps, {"lines": spikes if given else NO_SPIKES})["neurons"]
+        fired = self.advance(context, steps, spikes if given else NO_SPIKES)
         self.spiked += len(fired)
         if len(fired):
             context.send("spikes", fired)
+
+    def advance(self, context: Context, steps: int, given: Spikes) -> Spikes:
+        """Compute steps with these spikes on the lines. `context` is for subclasses that have more to send."""
+        return self.engine.advance(steps, {"lines": given})["neurons"]
 
     def figures(self) -> Mapping[str, int]:
         """How many spikes there were."""

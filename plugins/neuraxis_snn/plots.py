@@ -100,8 +100,8 @@ def overview(title: str, caption: str, trains: Trains, *, form: Literal["svg", "
     """
     span = (trains.begin, trains.end)
     cells = _Cells.of(span, trains.size) if len(trains) > DENSITY_MIN else None
-    bin_ms = _nice(max(trains.span / 300, 1.0))
-    middles, rate = population_rate(trains, bin_ms) if trains.span >= bin_ms else (np.empty(0), np.empty(0))
+    bin_ms = min(_nice(max(trains.span / 300, 1.0)), trains.span)
+    middles, rate = population_rate(trains, bin_ms)
     caption = f"{caption} Rate: mean of all neurons in bins of {bin_ms:g} ms.".strip()
 
     def draw(figure: Any) -> None:

@@ -12,11 +12,21 @@ MANIFEST = Manifest(name="snn", version=__version__)
 
 @hookimpl
 def neuraxis_register_actors() -> Mapping[str, type[Actor]]:
-    """Offer a population, the network of a NIR file, and a raster plot as actors."""
+    """Offer populations, and actors that watch what they do."""
     from neuraxis_snn.actors import Neurons, Raster
+    from neuraxis_snn.monitors import SpikeMonitor, StateMonitor, WeightMonitor
     from neuraxis_snn.nir_graphs.actor import NirNeurons
+    from neuraxis_snn.watched import WatchedNeurons
 
-    return {"snn.neurons": Neurons, "snn.nir": NirNeurons, "snn.raster": Raster}
+    return {
+        "snn.neurons": Neurons,
+        "snn.nir": NirNeurons,
+        "snn.raster": Raster,
+        "snn.spike_monitor": SpikeMonitor,
+        "snn.state_monitor": StateMonitor,
+        "snn.watched_neurons": WatchedNeurons,
+        "snn.weight_monitor": WeightMonitor,
+    }
 
 
 @hookimpl
