@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -28,6 +28,10 @@ DECADES: Final = 8
 """Bins of the histogram of intervals, in steps; the last one takes all that is longer."""
 
 
+WAITING_MAX: Final = 8_192
+"""Spikes that may wait to be counted: numpy counts many at once as fast as a few."""
+
+
 def _interval_edges() -> np.ndarray:
     exact = (Decimal(10) ** (Decimal(k) / BINS_A_DECADE) for k in range(BINS_A_DECADE * DECADES + 1))
     return np.array(sorted({int(each.to_integral_value()) for each in exact}), np.int64)
@@ -40,8 +44,8 @@ INTERVAL_EDGES: Final = _interval_edges()
 class SpikeMonitor(Actor):
     """Counts the spikes of a population, and keeps the newest.
 
-    It holds 12 bytes for each spike that it may keep, 32 for each neuron, and 6 KiB. All channels to it have one
-    delay. Determinism: exact.
+    It holds 12 bytes for each spike that it may keep, 32 for each neuron, and some 6 KiB. While it runs, the spikes of
+    a few ticks wait to be counted. All channels to it have one delay. Determinism: exact.
     """
 
     size: int = parameter(int, help="number of neurons", at_least=1)
@@ -76,6 +80,8 @@ class SpikeMonitor(Actor):
         self.last, self.squares = np.full(self.size, -1, np.int64), np.zeros(self.size)
         self.kept_steps, self.kept_neurons = np.zeros(self.keep, np.int64), np.zeros(self.keep, np.int32)
         self._bin_steps = whole_steps(self.bin, self.dt, "a bin")
+        self._waiting: list[np.ndarray] = []
+        self._waiting_count = 0
 
     # ------------------------------------------------------------------------------ watching
 
@@ -103,15 +109,18 @@ class SpikeMonitor(Actor):
                 self.lag = max(self.lag, context.tick - each.sent)
                 by_tick.setdefault(each.sent, []).append(self._checked(each.sent, each.payload))
         for sent, parts in by_tick.items():
-            self._take(sent, np.unique(np.concatenate(parts)) if len(parts) > 1 else parts[0])
+            self.newest = sent
+            self._waiting.append(parts[0] if len(parts) == 1 else np.unique(np.concatenate(parts)))
+            self._waiting_count += len(self._waiting[-1])
         self.until = max(self.newest, context.tick - self.lag)
-        while self.until > self.course_ticks * COURSE_BINS:
-            self._join_course()
+        if self._waiting_count > WAITING_MAX:
+            self._fold()
 
     def _checked(self, sent: int, spikes: Spikes) -> np.ndarray:
         """Return the spikes as step * size + neuron, with steps counted from the first tick; ascending."""
         steps, who = spikes.steps, spikes.neurons
-        if who.min() < 0 or who.max() >= self.size or steps.min() < 0 or steps.max() >= self.tick_steps:
+        # read as unsigned, negative numbers are too large, so that one comparison is enough
+        if who.view(np.uint32).max() >= self.size or steps.view(np.uint32).max() >= self.tick_steps:
             reason = f"a spike is not of one of {self.size:,} neurons in one of the {self.tick_steps:,} steps of a tick"
             remedy = "Give the monitor the `size` and `dt` of the neurons."
             raise EngineMisuse(subject="monitor", reason=reason, remedy=remedy)
@@ -125,17 +134,22 @@ class SpikeMonitor(Actor):
             raise EngineMisuse(subject="monitor", reason=reason, remedy="Make messages with Spikes.of(pairs).")
         return found
 
-    def _take(self, sent: int, found: np.ndarray) -> None:
-        steps, who = np.divmod(found, self.size)
-        self.newest = sent
-        self.seen += len(found)
-        self._keep(steps, who)
-        if sent > self.skip:
-            self._measure(steps, who)
-            self._bin(steps - self.skip * self.tick_steps)
-        while sent > self.course_ticks * COURSE_BINS:
+    def _fold(self) -> None:
+        """Count what waits. When that happens changes no count, so nobody can tell when it was."""
+        while self.until > self.course_ticks * COURSE_BINS:
             self._join_course()
-        self.course[(sent - 1) // self.course_ticks] += len(found)
+        if not self._waiting:
+            return
+        steps, who = np.divmod(np.concatenate(self._waiting), self.size)
+        self._waiting, self._waiting_count = [], 0
+        self.seen += len(steps)
+        self._keep(steps, who)
+        np.add.at(self.course, steps // (self.tick_steps * self.course_ticks), 1)
+        begin = self.skip * self.tick_steps
+        counted = steps >= begin
+        if counted.any():
+            self._measure(steps[counted], who[counted])
+            self._bin(steps[counted] - begin)
 
     def _keep(self, steps: np.ndarray, who: np.ndarray) -> None:
         newest = min(len(steps), self.keep)
@@ -162,17 +176,30 @@ class SpikeMonitor(Actor):
 
     def _bin(self, steps: np.ndarray) -> None:
         """Count the spikes of all neurons in bins; all but the newest bin are closed."""
-        at, number = np.unique(steps // self._bin_steps, return_counts=True)
-        for place, count in zip(at.tolist(), number.tolist(), strict=True):
-            if place == self.bins[0]:
-                self.bins[1] += count
-            else:
-                self.bins = [place, count, self.bins[2] + self.bins[1], self.bins[3] + self.bins[1] ** 2]
+        place = steps // self._bin_steps
+        starts = np.flatnonzero(np.append(True, place[1:] != place[:-1]))
+        number = np.diff(np.append(starts, len(place)))
+        if place[0] == self.bins[0]:
+            number[0] += self.bins[1]
+        else:
+            number = np.append(self.bins[1], number)
+        total, squares = int(number[:-1].sum()), int((number[:-1] ** 2).sum())
+        self.bins = [int(place[-1]), int(number[-1]), self.bins[2] + total, self.bins[3] + squares]
 
     def _join_course(self) -> None:
         self.course[: COURSE_BINS // 2] = self.course.reshape(-1, 2).sum(axis=1)
         self.course[COURSE_BINS // 2 :] = 0
         self.course_ticks *= 2
+
+    def capture(self) -> dict[str, Any]:
+        """Return the state, with everything counted."""
+        self._fold()
+        return super().capture()
+
+    def restore(self, captured: Mapping[str, Any]) -> None:
+        """Take over a captured state."""
+        self._waiting, self._waiting_count = [], 0
+        super().restore(captured)
 
     # ------------------------------------------------------------------------------- telling
 
@@ -183,10 +210,12 @@ class SpikeMonitor(Actor):
 
     def rates(self) -> np.ndarray:
         """Return the rate of each neuron after the skipped beginning, Hz. (size,)."""
+        self._fold()
         return self.counts / (self.span_ms / 1000.0) if self.span_ms else np.zeros(self.size)
 
     def cv(self) -> float | None:
         """Return the coefficient of variation of intervals, as `statistics.cv`, of the whole run."""
+        self._fold()
         number = self.counts - (self.last >= 0)
         enough = number >= INTERVALS_LEAST
         if not enough.any():
@@ -197,6 +226,7 @@ class SpikeMonitor(Actor):
 
     def fano(self) -> float | None:
         """Return the Fano factor of population counts, as `statistics.fano`, of the whole run."""
+        self._fold()
         place, count, total, squares = self.bins
         whole = max(self.until - self.skip, 0) * self.tick_steps // self._bin_steps
         if place < whole:
@@ -205,6 +235,7 @@ class SpikeMonitor(Actor):
 
     def summary(self) -> dict[str, float | int | None]:
         """Return what it counted over the whole run, with the names of `statistics.summary`."""
+        self._fold()
         counted = int(self.counts.sum())
         return {
             "spikes": counted,
@@ -217,6 +248,7 @@ class SpikeMonitor(Actor):
 
     def trains(self) -> Trains:
         """Return the spikes that it kept, over the time from the first of them, or from the window's begin."""
+        self._fold()
         number = min(self.taken, self.keep)
         order = np.arange(self.taken - number, self.taken) % max(self.keep, 1)
         steps, who = self.kept_steps[order], self.kept_neurons[order]
@@ -228,11 +260,13 @@ class SpikeMonitor(Actor):
 
     def figures(self) -> Mapping[str, int | float | None]:
         """What it counted: rate, regularity and synchrony are those after the skipped beginning."""
+        self._fold()
         told = self.summary()
         return {"spikes": self.seen, **{name: told[name] for name in ("rate_hz", "active", "cv", "fano")}}
 
     def charts(self) -> Iterable[Chart]:
         """Draw the kept spikes, and what was counted over the whole run."""
+        self._fold()
         kept = self.trains()
         caption = f"{len(kept):,} of {self.seen:,} spikes of {self.size:,} neurons."
         found = [plots.overview("Spikes", caption, kept)] if self.keep else []
