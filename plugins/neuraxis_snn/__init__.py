@@ -8,6 +8,11 @@ engine        what every engine does alike; `backends/` say how the steps are co
 encoders      from values to spikes
 spikes        spikes of many neurons over some steps
 actors        a population as an actor, and a raster plot of what it did
+sampling      what can be seen of an engine while it runs: states, weights
+watched       a population that sends samples of its states
+monitors      actors that keep spikes, states and weights in bounded memory
+statistics    rates, intervals, synchrony, oscillation
+plots         pictures of all this
 testing       the suite that every backend must pass
 """
 

@@ -206,9 +206,12 @@ def interval_histogram(title: str, caption: str, edges_ms: Array, number: Array,
         axes = figure.subplots()
         axes.stairs(share * 100, edges_ms, fill=True, color=INK, alpha=0.85)
         axes.set(xscale="log", xlabel="interval (ms)", ylabel="intervals (% per decade)", ylim=(0, None))
-        if len(used):
-            axes.set_xlim(edges_ms[max(used[0] - 1, 0)], edges_ms[min(used[-1] + 2, len(edges_ms) - 1)])
+        shown = (
+            (edges_ms[max(used[0] - 1, 0)], edges_ms[min(used[-1] + 2, len(edges_ms) - 1)]) if len(used) else edges_ms
+        )
+        axes.set_xlim(shown[0], shown[-1])
         axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter("{x:g}" if shown[-1] < 20 * shown[0] else "")
         if cv is not None:
             axes.text(0.98, 0.95, f"mean CV {cv:.2f}", transform=axes.transAxes, ha="right", va="top")
 

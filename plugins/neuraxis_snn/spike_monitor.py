@@ -23,7 +23,7 @@ from neuraxis_snn.statistics import INTERVALS_LEAST, Trains
 COURSE_BINS: Final = 512
 """Bins of the course of the rate. When a run outgrows them, neighbours are joined, and each is twice as long."""
 
-BINS_A_DECADE: Final = 16
+BINS_A_DECADE: Final = 32
 DECADES: Final = 8
 """Bins of the histogram of intervals, in steps; the last one takes all that is longer."""
 
@@ -38,13 +38,13 @@ def _interval_edges() -> np.ndarray:
 
 
 INTERVAL_EDGES: Final = _interval_edges()
-"""Edges of the histogram of intervals, steps: 1, 2, 3, … and then 16 a decade."""
+"""Edges of the histogram of intervals, steps: 1, 2, 3, … and then 32 a decade."""
 
 
 class SpikeMonitor(Actor):
     """Counts the spikes of a population, and keeps the newest.
 
-    It holds 12 bytes for each spike that it may keep, 32 for each neuron, and some 6 KiB. While it runs, the spikes of
+    It holds 12 bytes for each spike that it may keep, 32 for each neuron, and some 7 KiB. While it runs, the spikes of
     a few ticks wait to be counted. All channels to it have one delay. Determinism: exact.
     """
 

@@ -187,7 +187,7 @@ def test_the_memory_of_a_spike_monitor_does_not_grow_with_the_run() -> None:
             assert monitor._waiting_count <= WAITING_MAX + STEPS * SIZE
         assert sim.figures()["monitor.spikes"] > WAITING_MAX
         assert state_bytes(monitor) <= before + 40  # digits of counters
-        assert before < 200 * 12 + SIZE * 32 + 6 * 1024 + 600
+        assert before < 200 * 12 + SIZE * 32 + 7 * 1024 + 600
 
 
 def test_looking_at_a_monitor_changes_nothing() -> None:
