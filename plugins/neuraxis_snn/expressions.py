@@ -1,10 +1,10 @@
 """The small language in which models and plasticity rules are written, and its translation.
 
 A text is a list of assignments, one a line: `v = where(active, rest + (v - rest) * decay_v, v)`. It knows
-`+ - *`, comparisons, `& | ~` of conditions, `where(condition, then, otherwise)` and numbers. Every operation
-is one IEEE operation in the precision of the network, in the order written; so every backend that computes
-the same text computes the same bits. There is no division, no power and no function: constants that need them
-are made on the host.
+`+ - * /`, comparisons, `& | ~` of conditions, `where(condition, then, otherwise)`, numbers, and the functions of
+`functions`. Every operation is one IEEE operation in the precision of the network, in the order written; so every
+backend that computes the same text computes the same bits. A division by zero gives what IEEE says, and no error.
+What does not change from step to step is better a constant, made once on the host.
 
 The same text becomes code for one neuron (`scalar`) or for arrays of neurons (`array`).
 """
@@ -12,19 +12,28 @@ The same text becomes code for one neuron (`scalar`) or for arrays of neurons (`
 from __future__ import annotations
 
 import ast
+from decimal import Decimal, localcontext
 from typing import TYPE_CHECKING, Final, Literal, final
 
 from msgspec import Struct
 
 from neuraxis.errors import suggestion
 from neuraxis_snn.errors import NetworkInvalid
+from neuraxis_snn.functions import ARGUMENTS
+from neuraxis_snn.numbers import DIGITS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
 Form = Literal["scalar", "array", "compiled"]
 
-_ARITHMETIC: Final = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*"}
+CALLS: Final = {"where": 3, **ARGUMENTS}
+"""What may be called, with how many arguments. Nothing else may have these names."""
+
+RESERVED: Final = (*CALLS, "F", "bool")
+"""Names that mean something in the code that is made of a text."""
+
+_ARITHMETIC: Final = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
 _CONDITIONS: Final = {ast.BitAnd: "&", ast.BitOr: "|"}
 _COMPARISONS: Final = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "=="}
 
@@ -57,6 +66,8 @@ def statements(text: str, *, subject: str, known: Collection[str], writable: Col
         target = node.targets[0].id
         if target in known and target not in writable:
             raise _refusal(subject, ast.unparse(node), f"assigns to {target!r}, which is given", "Use another name.")
+        if target in RESERVED:
+            raise _refusal(subject, ast.unparse(node), f"assigns to {target!r}, which is taken", "Use another name.")
         _check(node.value, subject, names)
         names.add(target)
         found.append(Statement(target, node.value))
@@ -96,15 +107,45 @@ def code(node: ast.expr, form: Form, rename: Callable[[str], str] = str) -> str:
             return f"(-{inner})"
         return f"(~{inner})" if form == "array" else f"(not {inner})"
     assert isinstance(node, ast.Call), "the check let only these through"
+    assert isinstance(node.func, ast.Name), "the check let only these through"
+    if node.func.id != "where":
+        return f"{node.func.id}({', '.join(code(each, form, rename) for each in node.args)})"
     test, then, otherwise = (code(each, form, rename) for each in node.args)
     if form == "scalar":
         return f"({then} if {test} else {otherwise})"
     return f"{'where' if form == 'array' else 'select'}({test}, {then}, {otherwise})"
 
 
+def evaluated(text: str, *, subject: str, given: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    """Compute a text once, in decimal arithmetic: for constants that follow from equations, such as steady states.
+
+    Args:
+        text: One assignment a line, without `where`.
+        subject: What the text belongs to, for errors.
+        given: Names that may be read.
+
+    Returns:
+        What was assigned, by name.
+
+    Raises:
+        NetworkInvalid: It is no such text, or a name is unknown.
+        ArithmeticError: A step cannot be computed, such as a division by 0.
+    """
+    found: dict[str, Decimal] = {}
+    space = {"F": lambda number: Decimal(repr(number)), "exp": DIGITS.exp, "exprel": _exprel, "__builtins__": {}}
+    with localcontext(DIGITS):
+        for each in statements(text, subject=subject, known=given, writable=()):
+            found[each.target] = eval(code(each.value, "scalar"), space, {**given, **found})  # noqa: S307 - only what `_check` let through
+    return found
+
+
+def _exprel(x: Decimal) -> Decimal:
+    return (x.exp() - 1) / x if x else Decimal(1)
+
+
 def names_in(nodes: Collection[ast.expr]) -> set[str]:
-    """Return all names that expressions read."""
-    return {each.id for node in nodes for each in ast.walk(node) if isinstance(each, ast.Name)} - {"where"}
+    """Return all names of numbers and conditions that expressions read."""
+    return {each.id for node in nodes for each in ast.walk(node) if isinstance(each, ast.Name)} - set(CALLS)
 
 
 def _parsed(text: str, subject: str) -> ast.Module:
@@ -121,7 +162,8 @@ def _check(node: ast.expr, subject: str, names: set[str]) -> None:
             raise _refusal(subject, node.id, "is unknown here", suggestion(node.id, sorted(names)))
         return
     if not _is_allowed(node):
-        remedy = "Use + - * , comparisons, & | ~, where(condition, then, otherwise) and numbers."
+        calls = ", ".join(f"{name}(…)" for name in ARGUMENTS)
+        remedy = f"Use + - * /, comparisons, & | ~, where(condition, then, otherwise), {calls} and numbers."
         raise _refusal(subject, ast.unparse(node), "is more than the language knows", remedy)
     for part in _parts(node):
         _check(part, subject, names)
@@ -136,8 +178,9 @@ def _is_allowed(node: ast.expr) -> bool:
         return len(node.ops) == 1 and type(node.ops[0]) in _COMPARISONS
     if isinstance(node, ast.UnaryOp):
         return isinstance(node.op, ast.USub | ast.Invert)
-    is_where = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "where"
-    return is_where and len(node.args) == 3 and not node.keywords  # type: ignore[attr-defined]
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or node.keywords:
+        return False
+    return CALLS.get(node.func.id) == len(node.args)
 
 
 def _parts(node: ast.expr) -> Iterator[ast.expr]:

@@ -1,160 +1,22 @@
-"""Models of neurons as data: parameters, state, and the equations of one step as text.
+"""The built-in models.
 
-A step of a population runs, neuron by neuron: `update`, then `threshold`, then `after`. They may read
+`model` says what a model is; `nonlinear` holds the models that are not linear below their threshold.
 
-    parameters and constants   numbers of the population
-    states                     numbers of the neuron; `update` and `after` write them
-    inputs                     what arrives at the neuron in this step, the sum over all synapses
-    active                     whether the neuron is not refractory
-    spiked                     (`after` only) whether it crossed the threshold in this step
-    learning                   whether the network learns
-    draw                       a fresh uniform whole number 0 … 2**24 - 1; see `noise`
-    step                       the number of the step, from 0
-
-`slowly` runs once every `period`, before `update`: for what changes over minutes.
-A refractory neuron is one that spiked less than `refractory` ago.
-
-Determinism: exact. See `expressions` for the language.
+Determinism: exact.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, Final, final
+from typing import Final
 
-from msgspec import Struct
-
-from neuraxis.errors import InputError, suggestion
-from neuraxis_snn import expressions
-from neuraxis_snn.errors import NetworkInvalid
-from neuraxis_snn.numbers import DIGITS, decay, decimal_of, ratio
-
-Constants = Callable[[Mapping[str, Decimal], Decimal], Mapping[str, Decimal]]
-
-GIVEN: Final = ("active", "spiked", "learning", "draw", "step")
-
-
-@final
-class Value(Struct, frozen=True):
-    """A parameter of a model: its default (a quantity as text, or a number), its unit, and what it is."""
-
-    default: str | float
-    unit: str | None
-    help: str
-
-    @property
-    def description(self) -> str:
-        """What to write."""
-        return f'a quantity such as "{self.default}"' if self.unit is not None else "a number"
-
-
-def no_constants(_parameters: Mapping[str, Decimal], _dt: Decimal) -> Mapping[str, Decimal]:
-    """Derive nothing."""
-    return {}
-
-
-@final
-class Model(Struct, frozen=True):
-    """A model of neurons.
-
-    Attributes:
-        name: For people and errors.
-        parameters: By name.
-        states: Name to initial value: a number, or the name of a parameter or constant.
-        inputs: Names of the kinds of input that synapses may deliver.
-        update, threshold, after: The equations of a step.
-        constants: Derives further numbers from the parameters and the step in ms.
-        refractory: Parameter with the refractory time in ms; empty if there is none.
-        slowly, period: What runs now and then, and the parameter with its period in ms.
-        source: Where the model comes from.
-    """
-
-    name: str
-    parameters: Mapping[str, Value]
-    states: Mapping[str, float | str]
-    inputs: tuple[str, ...]
-    update: str
-    threshold: str
-    after: str = ""
-    constants: Constants = no_constants
-    refractory: str = ""
-    slowly: str = ""
-    period: str = ""
-    source: str = ""
-
-    def numbers(self, written: Mapping[str, Any], dt: Decimal) -> dict[str, Decimal]:
-        """Return parameters and constants as decimals, in the units of the model.
-
-        Args:
-            written: Parameters that differ from their defaults: quantities as text, or numbers in the model's units.
-            dt: Length of a step, ms.
-
-        Raises:
-            NetworkInvalid: A parameter is unknown, or no such quantity.
-        """
-        for name in written:
-            if name not in self.parameters:
-                raise NetworkInvalid(
-                    subject=f"model {self.name}",
-                    reason=f"it has no parameter {name!r}",
-                    remedy=suggestion(name, self.parameters),
-                )
-        found = {}
-        for name, value in self.parameters.items():
-            try:
-                found[name] = decimal_of(written.get(name, value.default), value.unit)
-            except (InputError, ValueError) as error:
-                raise NetworkInvalid(
-                    subject=f"model {self.name}, parameter {name}",
-                    reason=str(error),
-                    remedy=f"Write {value.description}.",
-                ) from error
-        return {**found, **self.constants(found, dt)}
-
-    def program(self, numbers: Mapping[str, Decimal]) -> Program:
-        """Parse the equations.
-
-        Raises:
-            NetworkInvalid: An equation is none, or names something unknown.
-        """
-        subject = f"model {self.name}"
-        given = {*numbers, "active", "learning", "draw", "step"}
-        during = {*given, *self.inputs}
-        update = expressions.statements(self.update, subject=subject, known=during, writable=self.states)
-        local = {each.target for each in update}
-        names = {*during, *self.states, *local}
-        after = expressions.statements(
-            self.after, subject=subject, known={*during, "spiked"}, writable={*self.states, *local}
-        )
-        return Program(
-            slowly=expressions.statements(self.slowly, subject=subject, known=given, writable=self.states),
-            update=update,
-            threshold=expressions.condition(self.threshold, subject=subject, known=names),
-            after=after,
-        )
-
-
-@final
-class Program(Struct, frozen=True):
-    """The parsed equations of a model."""
-
-    slowly: tuple[expressions.Statement, ...]
-    update: tuple[expressions.Statement, ...]
-    threshold: Any
-    after: tuple[expressions.Statement, ...]
-
-    @property
-    def names(self) -> set[str]:
-        """All names that the equations read."""
-        nodes = [each.value for each in (*self.slowly, *self.update, *self.after)]
-        return expressions.names_in([*nodes, self.threshold])
-
-
-# ---------------------------------------------------------------------------------- built in
+from neuraxis_snn.model import GIVEN, Constants, Model, Program, Value, no_constants
+from neuraxis_snn.nonlinear import ADEX, HODGKIN_HUXLEY, IZHIKEVICH, LIF_COBA, TRAUB_MILES
+from neuraxis_snn.numbers import DIGITS, decay, ratio
 
 _MEMBRANE: Final = {
-    "tau": Value("20 ms", "ms", "membrane time constant"),
+    "tau": Value("20 ms", "ms", "membrane time constant", above=0),
     "rest": Value("-70 mV", "mV", "resting potential"),
     "reset": Value("-65 mV", "mV", "potential after a spike"),
     "threshold": Value("-50 mV", "mV", "potential above which it spikes"),
@@ -174,6 +36,8 @@ LIF_DELTA: Final = Model(
         v = where(spiked, reset, v)
     """,
     refractory="refractory",
+    scheme="exact",
+    order=0,
     source="Leaky integrate-and-fire; every input is a jump of v in mV. A refractory neuron drops its inputs. "
     "Exact between inputs: Rotter & Diesmann, Biol. Cybern. 81 (1999).",
 )
@@ -197,8 +61,8 @@ LIF_EXP: Final = Model(
     name="lif_exp",
     parameters={
         **_MEMBRANE,
-        "tau_exc": Value("5 ms", "ms", "time constant of excitatory currents"),
-        "tau_inh": Value("10 ms", "ms", "time constant of inhibitory currents"),
+        "tau_exc": Value("5 ms", "ms", "time constant of excitatory currents", above=0),
+        "tau_inh": Value("10 ms", "ms", "time constant of inhibitory currents", above=0),
     },
     states={"v": "rest", "i_exc": 0.0, "i_inh": 0.0},
     inputs=("exc", "inh"),
@@ -216,6 +80,8 @@ LIF_EXP: Final = Model(
         v = where(spiked, reset, v)
     """,
     refractory="refractory",
+    scheme="exact",
+    order=0,
     source="Leaky integrate-and-fire with exponential currents, in mV of the potential they would hold (current times "
     "resistance). Exact: Rotter & Diesmann, Biol. Cybern. 81 (1999).",
 )
@@ -223,7 +89,7 @@ LIF_EXP: Final = Model(
 LIF_NIR: Final = Model(
     name="lif_nir",
     parameters={
-        "tau": Value("2.5 ms", "ms", "membrane time constant"),
+        "tau": Value("2.5 ms", "ms", "membrane time constant", above=0),
         "resistance": Value(1.0, None, "factor of the input current"),
         "leak": Value(0.0, None, "resting value of v"),
         "threshold": Value(0.1, None, "value above which it spikes"),
@@ -235,6 +101,8 @@ LIF_NIR: Final = Model(
     update="v = v + rate * ((leak - v) + resistance * current)",
     threshold="v > threshold",
     after="v = where(spiked, reset, v)",
+    scheme="forward Euler",
+    order=1,
     source="The LIF of the Neuromorphic Intermediate Representation, forward Euler: Pedersen et al., Nat. Commun. 15 "
     "(2024).",
 )
@@ -272,7 +140,10 @@ def _conductance_parameters(**values: str) -> dict[str, Value]:
         "reversal_inh": "reversal potential of inhibitory synapses; v never falls below it",
     }
     units = {name: "mV" if name.startswith(("re", "thr")) and name != "refractory" else "ms" for name in helps}
-    return {name: Value(values[name], units[name], text) for name, text in helps.items()}
+    return {
+        name: Value(values[name], units[name], text, above=0 if name.startswith("tau") else None)
+        for name, text in helps.items()
+    }
 
 
 LIF_CONDUCTANCE: Final = Model(
@@ -295,6 +166,8 @@ LIF_CONDUCTANCE: Final = Model(
     threshold="active & (v > threshold)",
     after="v = where(spiked, reset, v)",
     refractory="refractory",
+    scheme="forward Euler for the potential, exact conductances",
+    order=1,
     source="Inhibitory neurons of Diehl & Cook, Front. Comput. Neurosci. 9:99 (2015); conductances in units of the "
     "leak. Forward Euler, v bounded by the inhibitory reversal potential. What arrives acts in the same step.",
 )
@@ -315,8 +188,8 @@ LIF_ADAPTIVE: Final = Model(
         ),
         "theta_start": Value("20 mV", "mV", "initial height of the threshold above its base"),
         "theta_plus": Value("0.05 mV", "mV", "how much a spike raises the threshold"),
-        "tau_theta": Value("10000 s", "ms", "time constant with which that wears off"),
-        "theta_period": Value("50 ms", "ms", "how often the wearing off is computed"),
+        "tau_theta": Value("10000 s", "ms", "time constant with which that wears off", above=0),
+        "theta_period": Value("50 ms", "ms", "how often the wearing off is computed", above=0),
     },
     states={"v": "rest", "g_exc": 0.0, "g_inh": 0.0, "theta": "theta_start"},
     inputs=("exc", "inh"),
@@ -330,8 +203,77 @@ LIF_ADAPTIVE: Final = Model(
         theta = where(spiked & learning, theta + theta_plus, theta)
     """,
     refractory="refractory",
+    scheme="forward Euler for the potential, exact conductances",
+    order=1,
     source="Excitatory neurons of Diehl & Cook, Front. Comput. Neurosci. 9:99 (2015): every spike raises the neuron's "
     "own threshold, while the network learns.",
+)
+
+
+def _alpha_currents(p: Mapping[str, Decimal], dt: Decimal) -> Mapping[str, Decimal]:
+    """Return the propagators of an alpha current I = rise t exp(-t/s) into a membrane.
+
+    With z = dt (1/tau - 1/s), a current that begins as i and rises as r adds, after a step,
+
+        dt/tau exp(-dt/tau) (i (e**z - 1)/z + r dt (z e**z - e**z + 1)/z**2)
+
+    to v. Both fractions are computed by their series where z is small: equal time constants are no special case.
+    """
+    decay_v = decay(dt, p["tau"])
+    numbers = {"decay_v": decay_v, "from_current": 1 - decay_v, "length": dt}
+    for name in ("exc", "inh"):
+        tau = p[f"tau_{name}"]
+        z, arrived = dt / p["tau"] - dt / tau, dt / p["tau"] * decay_v
+        numbers[f"decay_{name}"] = decay(dt, tau)
+        numbers[f"from_{name}"] = arrived * _mean_of_powers(z, 0)
+        numbers[f"from_rise_{name}"] = arrived * dt * _mean_of_powers(z, 1)
+        numbers[f"kick_{name}"] = Decimal(1).exp() / tau
+    return numbers
+
+
+def _mean_of_powers(z: Decimal, power: int) -> Decimal:
+    """Return the integral of s**power e**(z s) over 0 < s < 1, for power 0 or 1."""
+    if abs(z) > 1:
+        grown = z.exp()
+        return (grown - 1) / z if power == 0 else ((z - 1) * grown + 1) / (z * z)
+    total, term = Decimal(0), Decimal(1)
+    for n in range(60):
+        total += term / (n + power + 1)
+        term *= z / (n + 1)
+    return total
+
+
+LIF_ALPHA: Final = Model(
+    name="lif_alpha",
+    parameters={
+        **_MEMBRANE,
+        "tau_exc": Value("2 ms", "ms", "time from the onset of an excitatory current to its peak", above=0),
+        "tau_inh": Value("2 ms", "ms", "time from the onset of an inhibitory current to its peak", above=0),
+        "drive": Value("0 mV", "mV", "constant current times resistance: the first value of `current`"),
+    },
+    states={"v": "rest", "rise_exc": 0.0, "i_exc": 0.0, "rise_inh": 0.0, "i_inh": 0.0, "current": "drive"},
+    inputs=("exc", "inh"),
+    constants=_alpha_currents,
+    update="""
+        flow = (rise_exc * from_rise_exc + i_exc * from_exc) + (rise_inh * from_rise_inh + i_inh * from_inh)
+        v = where(active, rest + (v - rest) * decay_v + (flow + current * from_current), v)
+        i_exc = (i_exc + rise_exc * length) * decay_exc
+        i_inh = (i_inh + rise_inh * length) * decay_inh
+        rise_exc = rise_exc * decay_exc
+        rise_inh = rise_inh * decay_inh
+    """,
+    threshold="active & (v > threshold)",
+    after="""
+        rise_exc = rise_exc + exc * kick_exc
+        rise_inh = rise_inh + inh * kick_inh
+        v = where(spiked, reset, v)
+    """,
+    refractory="refractory",
+    scheme="exact",
+    order=0,
+    source="Leaky integrate-and-fire with alpha currents w t/s exp(1 - t/s), in mV of the potential that their peak "
+    "would hold (current times resistance). Exact: Rotter & Diesmann, Biol. Cybern. 81 (1999). `current` (mV) may be "
+    "written from outside.",
 )
 
 RELAY: Final = Model(
@@ -354,6 +296,25 @@ POISSON: Final = Model(
     source="Independent spikes: `chance` is the probability of one in a step, times 2**24; see `encoders.poisson`.",
 )
 
+POISSON_RATE: Final = Model(
+    name="poisson_rate",
+    parameters={},
+    states={"rate": 0.0, "slope": 0.0},
+    inputs=(),
+    constants=lambda _, dt: {"seconds": ratio(dt, Decimal(1000)), "half": ratio(dt, Decimal(2000))},
+    update="""
+        middle = rate + slope * half
+        expected = where(middle > 0, middle, 0) * seconds
+        chance = (expected * exprel(-expected)) * 16777216
+        rate = rate + slope * seconds
+    """,
+    threshold="draw < chance",
+    scheme="exact for rates that change linearly",
+    source="Inhomogeneous Poisson: `rate` (Hz) changes by `slope` (Hz per second), and may fall below 0, where nothing "
+    "spikes. Both are written from outside, per tick or from a table: see `encoders.RateTable`. The chance of a spike "
+    "in a step is 1 - exp(-expected number).",
+)
+
 TIMED: Final = Model(
     name="timed",
     parameters={},
@@ -365,6 +326,48 @@ TIMED: Final = Model(
 )
 
 MODELS: Final = {
-    each.name: each for each in (LIF_DELTA, LIF_EXP, LIF_NIR, LIF_CONDUCTANCE, LIF_ADAPTIVE, RELAY, POISSON, TIMED)
+    each.name: each
+    for each in (
+        LIF_DELTA,
+        LIF_EXP,
+        LIF_ALPHA,
+        LIF_NIR,
+        LIF_COBA,
+        LIF_CONDUCTANCE,
+        LIF_ADAPTIVE,
+        ADEX,
+        IZHIKEVICH,
+        HODGKIN_HUXLEY,
+        TRAUB_MILES,
+        RELAY,
+        POISSON,
+        POISSON_RATE,
+        TIMED,
+    )
 }
 """The built-in models by name."""
+
+__all__ = [
+    "ADEX",
+    "GIVEN",
+    "HODGKIN_HUXLEY",
+    "IZHIKEVICH",
+    "LIF_ADAPTIVE",
+    "LIF_ALPHA",
+    "LIF_COBA",
+    "LIF_CONDUCTANCE",
+    "LIF_DELTA",
+    "LIF_EXP",
+    "LIF_NIR",
+    "MODELS",
+    "POISSON",
+    "POISSON_RATE",
+    "RELAY",
+    "TIMED",
+    "TRAUB_MILES",
+    "Constants",
+    "Model",
+    "Program",
+    "Value",
+    "no_constants",
+]

@@ -124,8 +124,12 @@ def test_encoders_refuse_what_is_no_rate_and_no_threshold() -> None:
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("v = v / 2", "more than the language"),
-        ("v = exp(v)", "more than the language"),
+        ("v = v ** 2", "more than the language"),
+        ("v = sin(v)", "more than the language"),
+        ("v = exp(v, v)", "more than the language"),
+        ("v = exp", "unknown here"),
+        ("exp = v", "which is taken"),
+        ("F = v", "which is taken"),
         ("v = w", "unknown here"),
         ("v = v if v > 0 else 0", "more than the language"),
         ("v = 1 < v < 2", "more than the language"),

@@ -20,7 +20,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, final
 
-from neuraxis_snn import expressions
+from neuraxis_snn import expressions, functions
 from neuraxis_snn.backends.plan import LANES
 from neuraxis_snn.network import MAGIC
 from neuraxis_snn.noise import DROPPED_BITS
@@ -34,13 +34,16 @@ if TYPE_CHECKING:
     from neuraxis_snn.network import Network, Population, Projection
 
 PRIMITIVES: Final = (Path(__file__).parent / "primitives.py").read_text(encoding="utf-8")
+INLINE: Final = '@numba.njit(forceinline=True, nogil=True, error_model="numpy")'
 
 HEAD: Final = """{primitives}
 
 F = np.float{bits}
 I = np.int{bits}
+U = np.uint{bits}
 MAGIC = F({magic!r})
 FLOOR = F({floor!r})
+{functions}
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy", boundscheck=False)
@@ -74,6 +77,7 @@ class Source:
             bits=bits,
             magic=MAGIC[network.precision],
             floor=TRACE_FLOOR,
+            functions=functions.decorated(network.precision, INLINE, choice="select"),
             arguments=", ".join(self.arguments),
             body="\n".join(self._lines),
         )
@@ -150,7 +154,7 @@ class Source:
             self.take(f"{p}_in_ends", f"{p}_in")
             return
         layout = self.plan.layouts[population.name]
-        self.take(f"{p}_n", f"{p}_numbers", *(f"{p}_{state}" for state in model.states))
+        self.take(f"{p}_n", f"{p}_numbers", *(f"{p}_s_{state}" for state in model.states))
         self.take(f"{p}_f", f"{p}_flags", f"{p}_list", f"{p}_m")
         self.line(f"{p}_blocks = ({p}_n + {LANES - 1}) // {LANES}")
         self.line(f"{p}_words = {p}_flags.view(np.uint64)")
@@ -209,7 +213,7 @@ class Source:
         with self.block(f"for i in range({p}_n):"):
             self.line(f"at = i // {LANES} * {LANES * len(rows)} + i % {LANES}")
             for name, row in rows.items():
-                value = f"F({p}_hold[i])" if name == "hold" else f"{p}_{name}[i]"
+                value = f"F({p}_hold[i])" if name == "hold" else f"{p}_s_{name}[i]"
                 self.line(f"{p}_f[at + {LANES * row}] = {value}")
 
     def _store_states(self, population: Population) -> None:
@@ -220,7 +224,7 @@ class Source:
                 if name == "hold":
                     self.line(f"{p}_hold[i] = max(np.int64({p}_f[at + {LANES * row}]) - steps, 0)")
                 elif name in self._written(population):
-                    self.line(f"{p}_{name}[i] = {p}_f[at + {LANES * row}]")
+                    self.line(f"{p}_s_{name}[i] = {p}_f[at + {LANES * row}]")
 
     def _written(self, population: Population) -> set[str]:
         assert population.program is not None, "only populations with a model have states"

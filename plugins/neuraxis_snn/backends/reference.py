@@ -8,6 +8,7 @@ import numpy as np
 
 from neuraxis_snn import expressions, noise
 from neuraxis_snn.engine import Engine
+from neuraxis_snn.functions import functions
 from neuraxis_snn.network import MAGIC, network_of
 from neuraxis_snn.plasticity import TRACE_FLOOR
 from neuraxis_snn.spikes import Spikes
@@ -42,6 +43,7 @@ class ReferenceEngine(Engine):
         self._rules = {each.name: _RuleCode(each, network.kind) for each in network.projections.values() if each.rule}
         self._fixed = {each.name: self.fixed_weights(each) for each in network.projections.values() if not each.rule}
 
+    @np.errstate(all="ignore")  # infinities are values here, as in compiled code
     def _run(self, steps: int, inputs: Mapping[str, Spikes], *, learning: bool) -> dict[str, Spikes]:
         found: dict[str, list[tuple[int, int]]] = {p.name: [] for p in self.network.populations.values() if p.record}
         given: dict[tuple[str, int], list[int]] = {}
@@ -181,7 +183,8 @@ class ReferenceEngine(Engine):
 def _function(arguments: Iterable[str], lines: Iterable[str], results: str, given: Mapping[str, Any], kind: Any) -> Any:
     """Return a function of the arguments that executes the lines; `given` are the numbers that they may read."""
     body = "\n    ".join([*lines, f"return {results}"])
-    space = {**given, "F": kind, "bool": bool, "__builtins__": {}}
+    own = functions(np.dtype(kind).name, "scalar")
+    space = {**own, **given, "F": kind, "bool": bool, "__builtins__": {}}
     exec(compile(f"def function({', '.join(arguments)}):\n    {body}", "<equations>", "exec"), space)
     return space["function"]
 

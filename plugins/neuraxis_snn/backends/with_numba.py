@@ -85,7 +85,7 @@ class NumbaEngine(Engine):
             return found
         layout, at_once = self._plan.layouts[name], self._plan.at_once
         lanes = layout.blocks * LANES
-        found |= {f"{p}_{state}": self.arrays[f"{name}.{state}"] for state in each.model.states}
+        found |= {f"{p}_s_{state}": self.arrays[f"{name}.{state}"] for state in each.model.states}
         found[f"{p}_n"] = each.size
         found[f"{p}_numbers"] = np.array(list(each.numbers.values()), kind)
         found[f"{p}_refractory"], found[f"{p}_period"] = each.refractory, each.period

@@ -8,6 +8,7 @@ import numpy as np
 
 from neuraxis_snn import expressions, noise
 from neuraxis_snn.engine import Engine
+from neuraxis_snn.functions import functions
 from neuraxis_snn.network import MAGIC, network_of, synapses_by_target
 from neuraxis_snn.plasticity import TRACE_FLOOR
 from neuraxis_snn.spikes import NO_SPIKES, Spikes
@@ -48,6 +49,7 @@ class NumpyEngine(Engine):
         """Return what computes the neurons of a population; a backend may put its own in place of the equations."""
         return _Neurons(population, self.network.kind) if population.model is not None else None
 
+    @np.errstate(all="ignore")  # infinities are values here, as in compiled code
     def _run(self, steps: int, inputs: Mapping[str, Spikes], *, learning: bool) -> dict[str, Spikes]:
         populations = list(self.network.populations.values())
         ends = {name: np.searchsorted(spikes.steps, np.arange(steps + 1)) for name, spikes in inputs.items()}
@@ -185,10 +187,14 @@ def _joined(parts: list[tuple[int, np.ndarray]]) -> Spikes:
 # ------------------------------------------------------------------------------------- code
 
 
+def _space(kind: Any) -> dict[str, Any]:
+    return {**functions(np.dtype(kind).name, "array"), "F": kind, "where": np.where, "__builtins__": {}}
+
+
 def _array_code(statements: tuple[Statement, ...], kind: Any) -> Callable[[dict[str, Any]], None]:
     lines = [f"{each.target} = {expressions.code(each.value, 'array')}" for each in statements]
     compiled = compile("\n".join(lines) or "pass", "<equations>", "exec")
-    space = {"F": kind, "where": np.where, "__builtins__": {}}
+    space = _space(kind)
 
     def execute(values: dict[str, Any]) -> None:
         exec(compiled, space, values)
@@ -207,11 +213,11 @@ class _Neurons:
         self.update = _array_code(program.update, kind)
         self.after = _array_code(program.after, kind)
         self._threshold = compile(expressions.code(program.threshold, "array"), "<threshold>", "eval")
-        self._space = {"F": kind, "where": np.where, "__builtins__": {}}
+        self._space = _space(kind)
         self._size = population.size
 
     def crosses(self, values: dict[str, Any]) -> np.ndarray:
-        crossed = eval(self._threshold, self._space, values)  # noqa: S307 - the language has no calls but where
+        crossed = eval(self._threshold, self._space, values)  # noqa: S307 - the language calls nothing but its own functions
         return np.broadcast_to(crossed, self._size)
 
 
