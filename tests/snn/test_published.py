@@ -25,7 +25,7 @@ SCENARIOS = Path(__file__).parents[2] / "scenarios"
 SMALL: dict[str, tuple[list[str], str]] = {
     "cuba": (["actors.network.size=400"], "60 ms"),
     "brunel": (["actors.network.size=400"], "60 ms"),
-    "triplet": (["actors.network.pairings=3"], "1 s"),
+    "triplet": (["actors.network.pairings=3"], "2 s"),
     "willshaw": (
         ["actors.network.units=128", "actors.network.active=8", "actors.network.patterns=60"],
         "1500 ms",
