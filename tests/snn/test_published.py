@@ -18,7 +18,7 @@ from neuraxis_snn.plugin import neuraxis_register_actors
 from neuraxis_snn.published import brunel, cuba
 from neuraxis_snn.published.claims import Claim, around, beside, missed
 from neuraxis_snn.published.tally import COARSE_BINS, FINE_BINS, Group, Tally
-from neuraxis_snn.statistics import Trains, cv, fano, oscillation, rates
+from neuraxis_snn.statistics import Trains, cv, fano, peak, rates, spectrum
 
 SCENARIOS = Path(__file__).parents[2] / "scenarios"
 
@@ -83,7 +83,7 @@ def test_every_published_figure_is_one_of_ours_and_the_scenario_gates_on_it(name
         claims, figures = actor.claims(), actor.figures()
         assert claims, "the default form is the published one"
         assert {each.figure for each in claims} <= set(figures)
-        assert figures["missed"] == sum(each.is_gate for each in claims), "before anything ran, nothing is met"
+        assert figures["missed"] > 0, "before anything ran, published figures are missed"
         table = next(iter(actor.charts()))
         assert [row[0] for row in table.rows[1:]] == [each.figure for each in claims]
 
@@ -142,10 +142,13 @@ def test_a_tally_agrees_with_the_statistics_of_all_spikes_however_it_is_cut() ->
     assert whole.rates("a") == pytest.approx(rates(trains))
     assert whole.rate("a") == pytest.approx(rates(trains).mean())
     assert whole.cv("a") == pytest.approx(cv(trains))
-    assert whole.fano("a") == pytest.approx(fano(trains))
-    assert whole.oscillation("a") == pytest.approx(oscillation(trains))
-    assert whole.fine("a", "b").sum() == (spikes.steps >= 2_000).sum()
-    assert whole.over_time("a")[1].sum() * 8 * whole.coarse_steps * 1e-4 == pytest.approx(first.sum())
+    newest = Trains.of(times, spikes.neurons[first], size=8, until_ms=3_000.0, skip_ms=3_000.0 - 0.1 * FINE_BINS)
+    assert whole.fano("a") == pytest.approx(fano(newest))
+    assert whole.oscillation("a") == pytest.approx(peak(*spectrum(newest, 0.1)))
+    assert whole.fine("a", "b").sum() == (spikes.steps >= steps - FINE_BINS).sum()
+    edges_ms, rate = whole.over_time("a")
+    inside = first & (spikes.steps * 0.1 < edges_ms[-1])
+    assert rate.sum() * 8 * whole.coarse_steps * 1e-4 == pytest.approx(inside.sum())
 
 
 def test_a_tally_takes_no_more_memory_in_a_long_run() -> None:

@@ -80,7 +80,9 @@ class Tally:
         np.add.at(self.arrays["coarse"], (at // self.coarse_steps, group), 1)
         late = at >= self.skip
         at, who, group = at[late], who[late], group[late]
-        np.add.at(self.arrays["fine"], (at // self.fine_steps % FINE_BINS, group), 1)
+        fine = at // self.fine_steps
+        kept = fine > (self.step - 1) // self.fine_steps - FINE_BINS  # one call may be longer than all that is kept
+        np.add.at(self.arrays["fine"], (fine[kept] % FINE_BINS, group[kept]), 1)
         self.arrays["spikes"] += np.bincount(who, minlength=len(self.arrays["spikes"]))
         self._add_intervals(at, who)
 
@@ -155,7 +157,7 @@ class Tally:
     def fine(self, *groups: str) -> Array:
         """Return the spikes of groups in the newest whole fine bins that count. (bins,) int64."""
         first, end = -(-self.skip // self.fine_steps), self.step // self.fine_steps
-        bins = np.arange(max(first, end - FINE_BINS + 1), end) % FINE_BINS
+        bins = np.arange(max(first, -(-self.step // self.fine_steps) - FINE_BINS), end) % FINE_BINS
         columns = np.array([list(self.groups).index(each) for each in groups])
         found: Array = self.arrays["fine"][np.ix_(bins, columns)].sum(axis=1)
         return found
