@@ -9,6 +9,7 @@ Memory is laid out for the compiler. The states of a population lie in one flat 
 neurons: all first states of a block, then all second ones, and so on. Their distances are constants, so loops over
 the lanes are vectorised without any check whether arrays overlap. Sums of synaptic input lie in such blocks
 too, one set for each step of the near future: a spike is pushed at once to the steps in which it will arrive. Where
+synapses have delays of their own, it is noted in a calendar of events, which is smaller and is read in order. Where
 the shortest delay is several steps, a block of neurons is computed for all these steps while it is in the
 processor's cache. None of this changes a bit: sums are integers, and neurons meet only through sums.
 
@@ -144,7 +145,9 @@ class Source:
         for population in neurons:
             self._store_states(population)
         recorded = [self._populations[each.name] for each in populations if each.record]
-        self.line("return (" + "".join(f"{p}_out_s[:{p}_out], {p}_out_n[:{p}_out], " for p in recorded) + ")")
+        found = [f"{p}_out_s[:{p}_out], {p}_out_n[:{p}_out], " for p in recorded]
+        found += [f"{name}, " for name in self.plan.calendars(self._populations)]
+        self.line(f"return ({''.join(found)})")
 
     def _head_of_population(self, population: Population) -> None:
         p, model = self._populations[population.name], population.model
@@ -155,9 +158,8 @@ class Source:
             return
         layout = self.plan.layouts[population.name]
         self.take(f"{p}_n", f"{p}_numbers", *(f"{p}_s_{state}" for state in model.states))
-        self.take(f"{p}_f", f"{p}_flags", f"{p}_list", f"{p}_m")
+        self.take(f"{p}_f", f"{p}_flags", f"{p}_words", f"{p}_list", f"{p}_m")
         self.line(f"{p}_blocks = ({p}_n + {LANES - 1}) // {LANES}")
-        self.line(f"{p}_words = {p}_flags.view(np.uint64)")
         for number, name in enumerate(population.numbers):
             self.line(f"{p}_c_{name} = {p}_numbers[{number}]")
         if population.refractory:
@@ -169,6 +171,9 @@ class Source:
             self.take(f"{p}_unscale", f"{p}_sums")
             self.line(f"{p}_stride = {p}_blocks * {LANES * len(model.inputs)}")
             self.line(f"{p}_ahead = {p}_sums.shape[0] // {p}_stride")
+        if layout.calendar:
+            self.take(f"{p}_filled", f"{p}_due_places", f"{p}_due_weights")
+            self.line(f"{p}_most = most({p}_filled)")
         for each in layout.plastic_inputs:
             self.line(f"{p}_now_{each} = np.zeros({p}_blocks * {LANES}, I)")
         for index, drive in enumerate(self._drives(population)):
@@ -193,7 +198,7 @@ class Source:
     def _head_of_projection(self, projection: Projection) -> None:
         j = self._projections[projection.name]
         if projection.rule is None:
-            self.take(f"{j}_begins", f"{j}_places", f"{j}_weights", f"{j}_delay")
+            self.take(f"{j}_begins", f"{j}_places", f"{j}_weights", f"{j}_delays")
             return
         self.take(f"{j}_weights", f"{j}_delay", f"{j}_numbers", f"{j}_scale")
         if not projection.is_dense:
@@ -258,11 +263,27 @@ class Source:
             j, t = self._projections[each.name], self._populations[each.target]
             form = self.plan.forms[each.name]
             weight = f"I({j}_weights[0])" if form.one_weight else f"{j}_weights"
-            delay = "0" if form.later else f"{j}_delay"
-            function = f"push_{'same' if form.one_weight else 'each'}{'_later' if form.later else ''}"
-            base = f"(begin + t + {delay}) % {t}_ahead * {t}_stride"
+            function = f"push_{'same' if form.one_weight else 'each'}"
+            which = f"{spikes}, {low}, {high}"
             with self.block(f"if {high} > {low}:"):
-                self.line(f"{function}({j}_begins, {j}_places, {weight}, {spikes}, {low}, {high}, {t}_sums, {base})")
+                if form.later:
+                    self._make_room(j, t, which)
+                    calendar = f"{t}_filled, {t}_due_places, {t}_due_weights"
+                    given = f"{j}_begins, {j}_places, {j}_delays, {weight}, {which}, begin + t, {calendar}"
+                    self.line(f"{function}_later({given})")
+                else:
+                    base = f"(begin + t + {j}_delays[0]) % {t}_ahead * {t}_stride"
+                    self.line(f"{function}({j}_begins, {j}_places, {weight}, {which}, {t}_sums, {base})")
+
+    def _make_room(self, j: str, t: str, which: str) -> None:
+        """Make sure that the calendar takes all events of these spikes, were they due in one step."""
+        self.line(f"events = count_events({j}_begins, {which})")
+        with self.block(f"if {t}_most + events > {t}_due_places.shape[1]:"):
+            self.line(f"{t}_most = most({t}_filled)")
+            with self.block(f"if {t}_most + events > {t}_due_places.shape[1]:"):
+                for each in ("places", "weights"):
+                    self.line(f"{t}_due_{each} = grown({t}_due_{each}, 2 * ({t}_most + events))")
+        self.line(f"{t}_most += events")
 
     # ------------------------------------------------------------------------------- neurons
 
@@ -274,6 +295,9 @@ class Source:
         names = {name: f"{p}_c_{name}" for name in population.numbers}
         with self.block("for t in range(count):"):
             self.line(f"{p}_m[t] = 0")
+            if self.plan.layouts[population.name].calendar:
+                self.line(f"near = (begin + t) % {p}_ahead * {p}_stride")
+                self.line(f"arrive(begin + t, {p}_filled, {p}_due_places, {p}_due_weights, {p}_sums, near)")
         with self.block(f"for b in range({p}_blocks):"):
             self.line(f"base = b * {LANES * len(rows)}")
             with self.block("for t in range(count):"):
@@ -367,11 +391,8 @@ class Source:
             self.line(f"{p}_count[slot] = m")
             if population.record:
                 with self.block(f"if {p}_out + m > {p}_out_s.shape[0]:"):
-                    self.line(f"room = 2 * ({p}_out + m)")
                     for each in ("s", "n"):
-                        self.line(f"larger_{each} = np.empty(room, np.int32)")
-                        self.line(f"larger_{each}[:{p}_out] = {p}_out_{each}[:{p}_out]")
-                        self.line(f"{p}_out_{each} = larger_{each}")
+                        self.line(f"{p}_out_{each} = longer({p}_out_{each}, 2 * ({p}_out + m))")
                 with self.block("for q in range(m):"):
                     self.line(f"{p}_out_s[{p}_out + q] = step - first")
                     self.line(f"{p}_out_n[{p}_out + q] = {p}_list[t, q]")
