@@ -57,7 +57,9 @@ def _currents(b, p, arrays):
     drive = "ge*(e_exc-v)+gi*(e_inh-v)-(v-rest)" if p["conductance"] else "ge+gi-(v-rest)"
     group = b.NeuronGroup(
         p["neurons"],
-        f"dv/dt = ({drive})/tau : volt (unless refractory)\ndge/dt = -ge/tau_exc : {unit}\ndgi/dt = -gi/tau_inh : {unit}",
+        f"""dv/dt = ({drive})/tau : volt (unless refractory)
+            dge/dt = -ge/tau_exc : {unit}
+            dgi/dt = -gi/tau_inh : {unit}""",
         threshold="v > limit",
         reset="v = reset",
         refractory=p["refractory"] * ms,
