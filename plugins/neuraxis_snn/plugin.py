@@ -12,11 +12,10 @@ MANIFEST = Manifest(name="snn", version=__version__)
 
 @hookimpl
 def neuraxis_register_actors() -> Mapping[str, type[Actor]]:
-    """Offer populations, actors that watch what they do, and published networks."""
+    """Offer populations, and actors that watch what they do."""
     from neuraxis_snn.actors import Neurons, Raster
     from neuraxis_snn.monitors import SpikeMonitor, StateMonitor, WeightMonitor
     from neuraxis_snn.nir_graphs.actor import NirNeurons
-    from neuraxis_snn.published.kinds import KINDS
     from neuraxis_snn.watched import WatchedNeurons
 
     return {
@@ -27,7 +26,6 @@ def neuraxis_register_actors() -> Mapping[str, type[Actor]]:
         "snn.state_monitor": StateMonitor,
         "snn.watched_neurons": WatchedNeurons,
         "snn.weight_monitor": WeightMonitor,
-        **KINDS,
     }
 
 

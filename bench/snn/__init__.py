@@ -1,1 +1,0 @@
-"""Spiking networks beside other simulators, on the same graphs: `make bench-snn`."""
