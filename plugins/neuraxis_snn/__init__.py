@@ -13,6 +13,7 @@ watched       a population that sends samples of its states
 monitors      actors that keep spikes, states and weights in bounded memory
 statistics    rates, intervals, synchrony, oscillation
 plots         pictures of all this
+published     networks from publications, with their figures beside ours
 testing       the suite that every backend must pass
 """
 

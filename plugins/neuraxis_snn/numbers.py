@@ -46,10 +46,9 @@ def ratio(above: Decimal, below: Decimal) -> Decimal:
 
 
 def rounded(value: Decimal, precision: Precision) -> Any:
-    """Return the float of that precision which is nearest to a decimal; of two, the even one; infinity beyond all."""
+    """Return the float of that precision which is nearest to a decimal; of two, the even one."""
     kind: Any = np.dtype(precision).type
-    with np.errstate(over="ignore"):
-        near = kind(float(value))
+    near = kind(float(value))
     if precision == "float64" or not np.isfinite(near):
         return near
     exact = Fraction(value)

@@ -12,10 +12,11 @@ MANIFEST = Manifest(name="snn", version=__version__)
 
 @hookimpl
 def neuraxis_register_actors() -> Mapping[str, type[Actor]]:
-    """Offer populations, and actors that watch what they do."""
+    """Offer populations, actors that watch what they do, and published networks."""
     from neuraxis_snn.actors import Neurons, Raster
     from neuraxis_snn.monitors import SpikeMonitor, StateMonitor, WeightMonitor
     from neuraxis_snn.nir_graphs.actor import NirNeurons
+    from neuraxis_snn.published.kinds import KINDS
     from neuraxis_snn.watched import WatchedNeurons
 
     return {
@@ -26,6 +27,7 @@ def neuraxis_register_actors() -> Mapping[str, type[Actor]]:
         "snn.state_monitor": StateMonitor,
         "snn.watched_neurons": WatchedNeurons,
         "snn.weight_monitor": WeightMonitor,
+        **KINDS,
     }
 
 

@@ -267,7 +267,17 @@ def spectrum(trains: Trains, bin_ms: float = 0.5, *, segment_ms: float = 500.0) 
     Returns:
         Frequencies, Hz, without 0; and the power at each. Empty if there are fewer than 4 bins.
     """
-    _, rate = population_rate(trains, bin_ms)
+    return spectrum_of(population_rate(trains, bin_ms)[1], bin_ms, segment_ms=segment_ms)
+
+
+def spectrum_of(rate: Array, bin_ms: float, *, segment_ms: float = 500.0) -> tuple[Array, Array]:
+    """Return the power spectrum of a rate that is known bin by bin, as `spectrum` does.
+
+    Args:
+        rate: (bins,) Hz.
+        bin_ms: Length of a bin.
+        segment_ms: Length of a segment.
+    """
     length = min(int(segment_ms / bin_ms + SLACK), len(rate))
     if length < 4:
         return np.empty(0), np.empty(0)
@@ -294,13 +304,19 @@ def oscillation(trains: Trains, *, above_hz: float = 4.0, below_hz: float = 500.
         for neurons that fire independently (the less, the longer the span), hundreds for a network that oscillates.
         None without any spikes.
     """
-    frequencies, power = spectrum(trains)
+    return peak(*spectrum(trains), above_hz=above_hz, below_hz=below_hz)
+
+
+def peak(
+    frequencies: Array, power: Array, *, above_hz: float = 4.0, below_hz: float = 500.0
+) -> tuple[float, float] | None:
+    """Return the peak of a spectrum, as `oscillation` does."""
     looked = (frequencies >= above_hz) & (frequencies <= below_hz)
     if not looked.any() or not power[looked].max() > 0:
         return None
-    peak = int(power[looked].argmax())
+    highest = int(power[looked].argmax())
     median = float(np.median(power[looked]))
-    return float(frequencies[looked][peak]), float(power[looked][peak] / median) if median > 0 else math.inf
+    return float(frequencies[looked][highest]), float(power[looked][highest] / median) if median > 0 else math.inf
 
 
 # ---------------------------------------------------------------------------------- distances

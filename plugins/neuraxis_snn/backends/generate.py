@@ -9,6 +9,7 @@ Memory is laid out for the compiler. The states of a population lie in one flat 
 neurons: all first states of a block, then all second ones, and so on. Their distances are constants, so loops over
 the lanes are vectorised without any check whether arrays overlap. Sums of synaptic input lie in such blocks
 too, one set for each step of the near future: a spike is pushed at once to the steps in which it will arrive. Where
+synapses have delays of their own, it is noted in a calendar of events, which is smaller and is read in order. Where
 the shortest delay is several steps, a block of neurons is computed for all these steps while it is in the
 processor's cache. None of this changes a bit: sums are integers, and neurons meet only through sums.
 
@@ -24,7 +25,7 @@ from neuraxis_snn import expressions, functions
 from neuraxis_snn.backends.plan import LANES
 from neuraxis_snn.network import MAGIC
 from neuraxis_snn.noise import DROPPED_BITS
-from neuraxis_snn.rule import COUNTED, TRACE_FLOOR
+from neuraxis_snn.plasticity import TRACE_FLOOR
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -144,7 +145,9 @@ class Source:
         for population in neurons:
             self._store_states(population)
         recorded = [self._populations[each.name] for each in populations if each.record]
-        self.line("return (" + "".join(f"{p}_out_s[:{p}_out], {p}_out_n[:{p}_out], " for p in recorded) + ")")
+        found = [f"{p}_out_s[:{p}_out], {p}_out_n[:{p}_out], " for p in recorded]
+        found += [f"{name}, " for name in self.plan.calendars(self._populations)]
+        self.line(f"return ({''.join(found)})")
 
     def _head_of_population(self, population: Population) -> None:
         p, model = self._populations[population.name], population.model
@@ -155,9 +158,8 @@ class Source:
             return
         layout = self.plan.layouts[population.name]
         self.take(f"{p}_n", f"{p}_numbers", *(f"{p}_s_{state}" for state in model.states))
-        self.take(f"{p}_f", f"{p}_flags", f"{p}_list", f"{p}_m")
+        self.take(f"{p}_f", f"{p}_flags", f"{p}_words", f"{p}_list", f"{p}_m")
         self.line(f"{p}_blocks = ({p}_n + {LANES - 1}) // {LANES}")
-        self.line(f"{p}_words = {p}_flags.view(np.uint64)")
         for number, name in enumerate(population.numbers):
             self.line(f"{p}_c_{name} = {p}_numbers[{number}]")
         if population.refractory:
@@ -169,6 +171,9 @@ class Source:
             self.take(f"{p}_unscale", f"{p}_sums")
             self.line(f"{p}_stride = {p}_blocks * {LANES * len(model.inputs)}")
             self.line(f"{p}_ahead = {p}_sums.shape[0] // {p}_stride")
+        if layout.calendar:
+            self.take(f"{p}_filled", f"{p}_due_places", f"{p}_due_weights")
+            self.line(f"{p}_most = most({p}_filled)")
         for each in layout.plastic_inputs:
             self.line(f"{p}_now_{each} = np.zeros({p}_blocks * {LANES}, I)")
         for index, drive in enumerate(self._drives(population)):
@@ -193,13 +198,10 @@ class Source:
     def _head_of_projection(self, projection: Projection) -> None:
         j = self._projections[projection.name]
         if projection.rule is None:
-            self.take(f"{j}_begins", f"{j}_places", f"{j}_weights", f"{j}_delay")
+            self.take(f"{j}_begins", f"{j}_places", f"{j}_weights", f"{j}_delays")
             return
-        self.take(f"{j}_weights", f"{j}_clips", f"{j}_delay", f"{j}_numbers", f"{j}_scale")
-        if projection.is_dense:
-            self.take(f"{j}_high", f"{j}_wide")
-            self.line(f"{j}_column = np.empty({LANES}, F)")
-        else:
+        self.take(f"{j}_weights", f"{j}_delay", f"{j}_numbers", f"{j}_scale")
+        if not projection.is_dense:
             self.take(f"{j}_indptr", f"{j}_indices", f"{j}_ends", f"{j}_synapses", f"{j}_sources")
         self.take(*(f"{j}_{trace}" for trace in (*projection.rule.pre_traces, *projection.rule.post_traces)))
         for number, name in enumerate(projection.numbers):
@@ -261,11 +263,27 @@ class Source:
             j, t = self._projections[each.name], self._populations[each.target]
             form = self.plan.forms[each.name]
             weight = f"I({j}_weights[0])" if form.one_weight else f"{j}_weights"
-            delay = "0" if form.later else f"{j}_delay"
-            function = f"push_{'same' if form.one_weight else 'each'}{'_later' if form.later else ''}"
-            base = f"(begin + t + {delay}) % {t}_ahead * {t}_stride"
+            function = f"push_{'same' if form.one_weight else 'each'}"
+            which = f"{spikes}, {low}, {high}"
             with self.block(f"if {high} > {low}:"):
-                self.line(f"{function}({j}_begins, {j}_places, {weight}, {spikes}, {low}, {high}, {t}_sums, {base})")
+                if form.later:
+                    self._make_room(j, t, which)
+                    calendar = f"{t}_filled, {t}_due_places, {t}_due_weights"
+                    given = f"{j}_begins, {j}_places, {j}_delays, {weight}, {which}, begin + t, {calendar}"
+                    self.line(f"{function}_later({given})")
+                else:
+                    base = f"(begin + t + {j}_delays[0]) % {t}_ahead * {t}_stride"
+                    self.line(f"{function}({j}_begins, {j}_places, {weight}, {which}, {t}_sums, {base})")
+
+    def _make_room(self, j: str, t: str, which: str) -> None:
+        """Make sure that the calendar takes all events of these spikes, were they due in one step."""
+        self.line(f"events = count_events({j}_begins, {which})")
+        with self.block(f"if {t}_most + events > {t}_due_places.shape[1]:"):
+            self.line(f"{t}_most = most({t}_filled)")
+            with self.block(f"if {t}_most + events > {t}_due_places.shape[1]:"):
+                for each in ("places", "weights"):
+                    self.line(f"{t}_due_{each} = grown({t}_due_{each}, 2 * ({t}_most + events))")
+        self.line(f"{t}_most += events")
 
     # ------------------------------------------------------------------------------- neurons
 
@@ -277,6 +295,9 @@ class Source:
         names = {name: f"{p}_c_{name}" for name in population.numbers}
         with self.block("for t in range(count):"):
             self.line(f"{p}_m[t] = 0")
+            if self.plan.layouts[population.name].calendar:
+                self.line(f"near = (begin + t) % {p}_ahead * {p}_stride")
+                self.line(f"arrive(begin + t, {p}_filled, {p}_due_places, {p}_due_weights, {p}_sums, near)")
         with self.block(f"for b in range({p}_blocks):"):
             self.line(f"base = b * {LANES * len(rows)}")
             with self.block("for t in range(count):"):
@@ -370,11 +391,8 @@ class Source:
             self.line(f"{p}_count[slot] = m")
             if population.record:
                 with self.block(f"if {p}_out + m > {p}_out_s.shape[0]:"):
-                    self.line(f"room = 2 * ({p}_out + m)")
                     for each in ("s", "n"):
-                        self.line(f"larger_{each} = np.empty(room, np.int32)")
-                        self.line(f"larger_{each}[:{p}_out] = {p}_out_{each}[:{p}_out]")
-                        self.line(f"{p}_out_{each} = larger_{each}")
+                        self.line(f"{p}_out_{each} = longer({p}_out_{each}, 2 * ({p}_out + m))")
                 with self.block("for q in range(m):"):
                     self.line(f"{p}_out_s[{p}_out + q] = step - first")
                     self.line(f"{p}_out_n[{p}_out + q] = {p}_list[t, q]")
@@ -394,19 +412,22 @@ class Source:
                 self._change_from_arrival(each, j, sums)
             with self.block("else:"):
                 self._synapse_of_row(each, j)
-                self._arrive(sums, j)
+                self.line(f"{sums}[i] = I({sums}[i] + I((u_w * {j}_scale + MAGIC) - MAGIC))")
                 self.deeper(-1)
 
-    def _synapse_of_row(self, each: Projection, j: str) -> None:
-        """Open a loop over the synapses of `pre`, with target `i` and weight `u_w` at place `s`."""
+    def _synapse_of_row(self, each: Projection, j: str) -> str:
+        """Open a loop over the synapses of `pre`, with target `i` and weight `u_w`; return the weight's place."""
         if each.is_dense:
-            self.line(f"row = pre * {j}_wide")
-            self.line(f"for i in range({j}_wide):")
+            self.line(f"row = {j}_weights[pre]")
+            head, weight = "for i in range(row.shape[0]):", "row[i]"
         else:
-            self.line(f"for s in range({j}_indptr[0, pre], {j}_indptr[0, pre + 1]):")
+            head, weight = f"for s in range({j}_indptr[0, pre], {j}_indptr[0, pre + 1]):", f"{j}_weights[s]"
+        self.line(head)
         self.deeper(1)
-        self.line("s = row + i" if each.is_dense else f"i = np.int64(get({j}_indices, s))")
-        self.line(f"u_w = get({j}_weights, s)")
+        if not each.is_dense:
+            self.line(f"i = {j}_indices[s]")
+        self.line(f"u_w = {weight}")
+        return weight
 
     def _change_from_arrival(self, each: Projection, j: str, sums: str) -> None:
         rule, program = each.rule, each.program
@@ -415,16 +436,14 @@ class Source:
         names = {name: f"{j}_c_{name}" for name in each.numbers}
         for trace in rule.pre_traces:
             self.line(f"u_{trace} = {j}_{trace}[pre]")
-        self._begin_counting()
-        self._synapse_of_row(each, j)
-        self._arrive(sums, j)
+        weight = self._synapse_of_row(each, j)
+        self.line(f"{sums}[i] = I({sums}[i] + I((u_w * {j}_scale + MAGIC) - MAGIC))")
         for trace in rule.post_traces:
-            self.line(f"u_{trace} = get({j}_{trace}, i)")
+            self.line(f"u_{trace} = {j}_{trace}[i]")
         self.assign(program.on_pre, names)
-        self.line(f"put({j}_weights, s, u_w)")
-        self._count()
+        self._bring_back(j)
+        self.line(f"{weight} = u_w")
         self.deeper(-1)
-        self._end_counting(j)
         for trace in rule.pre_traces:
             self.line(f"u_{trace} = {j}_{trace}[pre]")
         self.assign(program.bump_pre, names)
@@ -440,65 +459,28 @@ class Source:
             self.line(f"post = {t}_list[0, q]")
             for trace in rule.post_traces:
                 self.line(f"u_{trace} = {j}_{trace}[post]")
-            self._begin_counting()
             if each.is_dense:
-                self._change_column(each, j, names)
+                head, weight = f"for i in range({j}_weights.shape[0]):", f"{j}_weights[i, post]"
             else:
-                self._change_onto(each, j, names)
-            self._end_counting(j)
+                head, weight = f"for s in range({j}_ends[post], {j}_ends[post + 1]):", f"{j}_weights[{j}_synapses[s]]"
+            with self.block(head):
+                if not each.is_dense:
+                    self.line(f"i = {j}_sources[s]")
+                self.line(f"u_w = {weight}")
+                for trace in rule.pre_traces:
+                    self.line(f"u_{trace} = {j}_{trace}[i]")
+                self.assign(program.on_post, names)
+                self._bring_back(j)
+                self.line(f"{weight} = u_w")
             for trace in rule.post_traces:
                 self.line(f"u_{trace} = {j}_{trace}[post]")
             self.assign(program.bump_post, names)
             for trace in rule.post_traces:
                 self.line(f"{j}_{trace}[post] = u_{trace}")
 
-    def _change_column(self, each: Projection, j: str, names: dict[str, str]) -> None:
-        """Change the weights onto `post`: fetched, changed where they lie side by side, and put back."""
-        assert each.rule is not None, "the caller checked it"
-        assert each.program is not None, "the caller checked it"
-        with self.block(f"for begin_of in range(0, {j}_high, {LANES}):"):
-            self.line(f"lanes = min({LANES}, {j}_high - begin_of)")
-            self.line(f"corner = begin_of * {j}_wide + post")
-            with self.block("for i in range(lanes):"):
-                self.line(f"put({j}_column, i, get({j}_weights, corner + i * {j}_wide))")
-            with self.block("for i in range(lanes):"):
-                self.line(f"u_w = get({j}_column, i)")
-                for trace in each.rule.pre_traces:
-                    self.line(f"u_{trace} = get({j}_{trace}, begin_of + i)")
-                self.assign(each.program.on_post, names)
-                self.line(f"put({j}_column, i, u_w)")
-                self._count()
-            with self.block("for i in range(lanes):"):
-                self.line(f"put({j}_weights, corner + i * {j}_wide, get({j}_column, i))")
-
-    def _change_onto(self, each: Projection, j: str, names: dict[str, str]) -> None:
-        """Change the weights onto `post` one after the other."""
-        assert each.rule is not None, "the caller checked it"
-        assert each.program is not None, "the caller checked it"
-        with self.block(f"for at in range({j}_ends[post], {j}_ends[post + 1]):"):
-            self.line(f"i = np.int64(get({j}_sources, at))")
-            self.line(f"s = get({j}_synapses, at)")
-            self.line(f"u_w = get({j}_weights, s)")
-            for trace in each.rule.pre_traces:
-                self.line(f"u_{trace} = get({j}_{trace}, i)")
-            self.assign(each.program.on_post, names)
-            self.line(f"put({j}_weights, s, u_w)")
-            self._count()
-
-    def _arrive(self, sums: str, j: str) -> None:
-        self.line(f"put({sums}, i, I(get({sums}, i) + I((u_w * {j}_scale + MAGIC) - MAGIC)))")
-
-    def _begin_counting(self) -> None:
-        for each in COUNTED:
-            self.line(f"n_{each} = np.int32(0)")
-
-    def _count(self) -> None:
-        for each in COUNTED:
-            self.line(f"n_{each} = np.int32(n_{each} + np.int32(u_{each}))")
-
-    def _end_counting(self, j: str) -> None:
-        for number, each in enumerate(COUNTED):
-            self.line(f"{j}_clips[{number}] += n_{each}")
+    def _bring_back(self, j: str) -> None:
+        self.line(f"u_w = select(u_w < {j}_c_w_min, {j}_c_w_min, u_w)")
+        self.line(f"u_w = select(u_w > {j}_c_w_max, {j}_c_w_max, u_w)")
 
     def _decay_traces(self, each: Projection) -> None:
         j, rule = self._projections[each.name], each.rule

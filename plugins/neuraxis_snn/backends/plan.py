@@ -8,6 +8,8 @@ import numpy as np
 from msgspec import Struct
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from neuraxis_snn.network import Network, Population, Projection
 
 LANES: Final = 256
@@ -29,12 +31,14 @@ class Layout(Struct, frozen=True):
         blocks: Number of blocks.
         plastic_inputs: Kinds of input at which plastic synapses arrive.
         ahead: Steps for which sums of input are kept.
+        calendar: Steps for which single events are noted, from synapses with delays of their own; 0 if there are none.
     """
 
     rows: dict[str, int]
     blocks: int
     plastic_inputs: tuple[str, ...]
     ahead: int
+    calendar: int
 
 
 @final
@@ -43,7 +47,7 @@ class Form(Struct, frozen=True):
 
     Attributes:
         one_weight: Whether all have the same weight.
-        later: Whether they have delays of their own, so that a place names a step too.
+        later: Whether they have delays of their own.
     """
 
     one_weight: bool
@@ -56,16 +60,15 @@ class Rows(Struct, frozen=True, eq=False):
 
     Attributes:
         begins: (pre + 1,) int64: where the row of a neuron begins.
-        places: (synapses,) uint16 or int32: where in the sums of a step the target lies; with delays of their own,
-            counted from the step of the spike.
+        places: (synapses,) uint16 or int32: where in the sums of a step the target lies.
         weights: (synapses,) integers; (1,) if all are the same.
-        delay: Steps; 0 if they have delays of their own.
+        delays: (synapses,) uint8 or uint16, steps; (1,) if all are the same.
     """
 
     begins: np.ndarray
     places: np.ndarray
     weights: np.ndarray
-    delay: int
+    delays: np.ndarray
 
 
 @final
@@ -88,23 +91,34 @@ class Plan:
             if each.rule is None
         }
         self.forms = {
-            name: Form(len(rows.weights) == 1, rows.delay == 0 and len(network.projections[name].delays) > 1)
+            name: Form(len(rows.weights) == 1, len(network.projections[name].delays) > 1)
             for name, rows in self.rows.items()
         }
+
+    def calendars(self, names: Mapping[str, str]) -> list[str]:
+        """Return the names in the code of calendars of events, which may grow; `names` are those of populations."""
+        found = [names[each] for each, layout in self.layouts.items() if layout.calendar]
+        return [f"{p}_due_{what}" for p in found for what in ("places", "weights")]
 
     def _layout(self, population: Population) -> Layout:
         assert population.model is not None, "the caller checked it"
         names = [*population.model.states, *(["hold"] if population.refractory else [])]
         incoming = [each for each in self._network.projections.values() if each.target == population.name]
         plastic = {each.input for each in incoming if each.rule is not None}
-        outside = [max(each.delays) for each in incoming if self._network.populations[each.source].model is None]
-        inside = [max(each.delays) for each in incoming if self._network.populations[each.source].model is not None]
+        static = [each for each in incoming if each.rule is None]
         return Layout(
             rows={name: row for row, name in enumerate(names)},
             blocks=-(-population.size // LANES),
             plastic_inputs=tuple(each for each in population.model.inputs if each in plastic),
-            ahead=max([self.at_once, *inside, *(self.at_once + each for each in outside)]),
+            ahead=max(self.at_once, self._ahead(each for each in static if len(each.delays) == 1)),
+            calendar=self._ahead(each for each in static if len(each.delays) > 1),
         )
+
+    def _ahead(self, projections: Iterable[Projection]) -> int:
+        """Return for how many steps what these will deliver must be kept; spikes from outside come in early."""
+        outside = {name for name, each in self._network.populations.items() if each.model is None}
+        longest = [max(each.delays) + (self.at_once if each.source in outside else 0) for each in projections]
+        return max(longest, default=0)
 
     def _rows(self, each: Projection, scale: float) -> Rows:
         layout, kinds = self.layouts[each.target], self._kinds(each.target)
@@ -116,21 +130,21 @@ class Plan:
             return wide // LANES * np.int32(LANES * len(kinds)) + wide % LANES + np.int32(base)
 
         weights = np.rint(each.weights * scale).astype(self._network.sum_kind)
+        delays = np.array(each.delays[:1], np.uint16)
         if each.indptr is None or each.indices is None:
             pre, post = np.nonzero(weights)
             begins = np.concatenate([[0], np.cumsum(np.bincount(pre, minlength=len(weights)))]).astype(np.int64)
-            found, values, delay = places(post), weights[pre, post], each.delays[0]
+            found, values = places(post), weights[pre, post]
         elif len(each.delays) == 1:
-            begins, found, values, delay = each.indptr[0], places(each.indices), weights, each.delays[0]
+            begins, found, values = each.indptr[0], places(each.indices), weights
         else:
-            begins, order, steps = _by_source(each.indptr, each.delays)
-            later = steps.astype(np.int64) * stride + places(each.indices)[order]
-            found, values, delay = later.astype(np.int32), weights[order], 0
-        if stride <= NARROW and (len(each.delays) == 1):
+            begins, order, delays = _by_source(each.indptr, each.delays)
+            found, values = places(each.indices)[order], weights[order]
+        if stride <= NARROW:
             found = found.astype(np.uint16)
         if len(values) and (values == values[0]).all():
             values = values[:1].copy()
-        return Rows(begins, np.ascontiguousarray(found), np.ascontiguousarray(values), delay)
+        return Rows(begins, np.ascontiguousarray(found), np.ascontiguousarray(values), delays)
 
     def _kinds(self, population: str) -> tuple[str, ...]:
         model = self._network.populations[population].model
@@ -147,7 +161,7 @@ def _by_source(indptr: np.ndarray, delays: tuple[int, ...]) -> tuple[np.ndarray,
     counts = np.diff(indptr, axis=1)
     begins = np.concatenate([[0], np.cumsum(counts.sum(axis=0))]).astype(np.int64)
     order = np.empty(int(begins[-1]), np.int64)
-    steps = np.empty(int(begins[-1]), np.int32)
+    steps = np.empty(int(begins[-1]), np.uint8 if max(delays) < 256 else np.uint16)
     filled = begins[:-1].copy()
     for bundle, delay in enumerate(delays):
         given = np.arange(indptr[bundle, 0], indptr[bundle, -1])

@@ -136,30 +136,94 @@ def push_each(begins, targets, weights, spikes, first, last, sums, base):
 
 
 @numba.njit(nogil=True, error_model="numpy")
-def push_same_later(begins, places, weight, spikes, first, last, sums, base):
-    """Like `push_same` for synapses with delays of their own: a place counts from the step of the spike, around."""
-    total = sums.shape[0]
+def count_events(begins, spikes, first, last):
+    """Return how many synapses spikes `first … last - 1` go through."""
+    found = 0
     for number in range(first, last):
         source = get(spikes, number)
-        begin, end = get(begins, source), get(begins, source + 1)
-        ahead = get(begins, get(spikes, number + 1)) if number + 1 < last else begin
-        for each in range(begin, end):
-            fetch(places, ahead + each - begin)
-            place = base + np.int64(get(places, each))
-            place = place - total if place >= total else place
-            put(sums, place, sums.dtype.type(get(sums, place) + weight))
+        found += get(begins, source + 1) - get(begins, source)
+    return found
 
 
 @numba.njit(nogil=True, error_model="numpy")
-def push_each_later(begins, places, weights, spikes, first, last, sums, base):
-    """Like `push_each` for synapses with delays of their own."""
-    total = sums.shape[0]
+def most(counts):
+    """Return the largest of some counts."""
+    found = 0
+    for count in counts:
+        found = max(found, count)
+    return found
+
+
+@numba.njit(nogil=True, error_model="numpy")
+def grown(events, room):
+    """Return a copy of a calendar of events with room for more in each step."""
+    larger = np.empty((events.shape[0], room), events.dtype)
+    for step in range(events.shape[0]):
+        for each in range(events.shape[1]):
+            larger[step, each] = events[step, each]
+    return larger
+
+
+@numba.njit(nogil=True, error_model="numpy")
+def longer(values, room):
+    """Return a copy of values with room for more; assigning slices would compile the texts of NumPy's errors too."""
+    larger = np.empty(room, values.dtype)
+    for each in range(values.shape[0]):
+        larger[each] = values[each]
+    return larger
+
+
+@numba.njit(nogil=True, error_model="numpy")
+def push_same_later(begins, places, delays, weight, spikes, first, last, step, filled, due_places, due_weights):
+    """Note one event in the calendar for each synapse: where it will arrive, in the step in which it will."""
+    ahead, room = due_places.shape
+    flat_places, flat_weights = due_places.ravel(), due_weights.ravel()
+    now = step % ahead
     for number in range(first, last):
         source = get(spikes, number)
         begin, end = get(begins, source), get(begins, source + 1)
-        ahead = get(begins, get(spikes, number + 1)) if number + 1 < last else begin
+        next_row = get(begins, get(spikes, number + 1)) if number + 1 < last else begin
         for each in range(begin, end):
-            fetch(places, ahead + each - begin)
-            place = base + np.int64(get(places, each))
-            place = place - total if place >= total else place
-            put(sums, place, sums.dtype.type(get(sums, place) + get(weights, each)))
+            if each & 15 == 0:
+                fetch(places, next_row + each - begin)
+                fetch(delays, next_row + each - begin)
+            slot = now + np.int64(get(delays, each))
+            slot = slot - ahead if slot >= ahead else slot
+            at = get(filled, slot)
+            put(filled, slot, at + 1)
+            put(flat_places, slot * room + at, np.int32(get(places, each)))
+            put(flat_weights, slot * room + at, weight)
+
+
+@numba.njit(nogil=True, error_model="numpy")
+def push_each_later(begins, places, delays, weights, spikes, first, last, step, filled, due_places, due_weights):
+    """Like `push_same_later`, each synapse with its own weight."""
+    ahead, room = due_places.shape
+    flat_places, flat_weights = due_places.ravel(), due_weights.ravel()
+    now = step % ahead
+    for number in range(first, last):
+        source = get(spikes, number)
+        begin, end = get(begins, source), get(begins, source + 1)
+        next_row = get(begins, get(spikes, number + 1)) if number + 1 < last else begin
+        for each in range(begin, end):
+            if each & 15 == 0:
+                fetch(places, next_row + each - begin)
+                fetch(weights, next_row + each - begin)
+                fetch(delays, next_row + each - begin)
+            slot = now + np.int64(get(delays, each))
+            slot = slot - ahead if slot >= ahead else slot
+            at = get(filled, slot)
+            put(filled, slot, at + 1)
+            put(flat_places, slot * room + at, np.int32(get(places, each)))
+            put(flat_weights, slot * room + at, due_weights.dtype.type(get(weights, each)))
+
+
+@numba.njit(nogil=True, error_model="numpy")
+def arrive(step, filled, due_places, due_weights, sums, base):
+    """Add the events of a step to the sums, and strike them from the calendar."""
+    slot = step % filled.shape[0]
+    places, weights = due_places[slot], due_weights[slot]
+    for each in range(filled[slot]):
+        place = base + np.int64(get(places, each))
+        put(sums, place, sums.dtype.type(get(sums, place) + get(weights, each)))
+    filled[slot] = 0

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 NAME: Final = "numba"
 
+EVENTS_MIN: Final = 256
+"""Events of a step that a new calendar has room for; it grows."""
+
 STEPS_MAX: Final = 1 << 20
 """Steps of one call of compiled code: single precision counts so many without a gap."""
 
@@ -73,6 +76,9 @@ class NumbaEngine(Engine):
             fixed |= self._of_projection(f"j{number}", projection)
         self._arguments = [fixed.get(name) for name in source.arguments]
         self._at = {name: index for index, name in enumerate(source.arguments)}
+        names = {name: f"p{number}" for number, name in enumerate(network.populations)}
+        self._names = names
+        self._calendars = self._plan.calendars(names)
 
     def _of_population(self, p: str, each: Population) -> dict[str, Any]:
         name, kind = each.name, self.network.kind
@@ -92,10 +98,15 @@ class NumbaEngine(Engine):
         found[f"{p}_unscale"] = np.array([1.0 / self.scales[name, one] for one in each.model.inputs], kind)
         found[f"{p}_f"] = np.zeros(lanes * len(layout.rows), kind)
         found[f"{p}_flags"] = np.zeros(LANES, np.uint8)
+        found[f"{p}_words"] = found[f"{p}_flags"].view(np.uint64)
         found[f"{p}_list"], found[f"{p}_m"] = np.zeros((at_once, each.size), np.int32), np.zeros(at_once, np.int64)
         if each.model.inputs:
             self._sums[name] = np.zeros(layout.ahead * lanes * len(each.model.inputs), self.network.sum_kind)
             found[f"{p}_sums"] = self._sums[name]
+        if layout.calendar:
+            found[f"{p}_filled"] = np.zeros(layout.calendar, np.int64)
+            found[f"{p}_due_places"] = np.empty((layout.calendar, EVENTS_MIN), np.int32)
+            found[f"{p}_due_weights"] = np.empty((layout.calendar, EVENTS_MIN), self.network.sum_kind)
         drives = [drive for drive in self.network.drives.values() if drive.target == name]
         for index, drive in enumerate(drives):
             found[f"{p}_d{index}_limits"] = drive.limits
@@ -109,14 +120,11 @@ class NumbaEngine(Engine):
                 f"{j}_begins": rows.begins,
                 f"{j}_places": rows.places,
                 f"{j}_weights": rows.weights,
-                f"{j}_delay": rows.delay,
+                f"{j}_delays": rows.delays,
             }
         kind = self.network.kind
         found: dict[str, Any] = {
-            f"{j}_weights": self.arrays[f"{each.name}.weights"].reshape(-1),
-            f"{j}_high": self.network.populations[each.source].size,
-            f"{j}_wide": self.network.populations[each.target].size,
-            f"{j}_clips": self.arrays[f"{each.name}.clips"],
+            f"{j}_weights": self.arrays[f"{each.name}.weights"],
             f"{j}_delay": each.delays[0],
             f"{j}_indptr": each.indptr,
             f"{j}_indices": each.indices,
@@ -135,27 +143,50 @@ class NumbaEngine(Engine):
         return found
 
     def restore(self, captured: Mapping[str, Any]) -> None:
-        """Take over a captured state, and make the sums of the near future from the spikes of the last steps."""
+        """Take over a captured state, and make what is due in the near future from the spikes of the last steps."""
         super().restore(captured)
-        for sums in self._sums.values():
+        for name, sums in self._sums.items():
             sums[:] = 0
+            if self._plan.layouts[name].calendar:
+                self._argument(f"{self._names[name]}_filled")[:] = 0
         for each in self.network.projections.values():
             if each.rule is None:
                 self._push_again(each)
 
+    def _argument(self, name: str) -> np.ndarray:
+        return np.asarray(self._arguments[self._at[name]])
+
     def _push_again(self, each: Projection) -> None:
-        rows, layout, sums = self._plan.rows[each.name], self._plan.layouts[each.target], self._sums[each.target]
-        stride = len(sums) // layout.ahead
+        rows = self._plan.rows[each.name]
         ring, count = self.arrays[f"{each.source}.ring"], self.arrays[f"{each.source}.count"]
         for ago in range(1, min(max(each.delays), self.step) + 1):
-            step = self.step - ago
-            slot = step % len(count)
+            slot = (self.step - ago) % len(count)
             for neuron in ring[slot, : count[slot]]:
                 row = slice(rows.begins[neuron], rows.begins[neuron + 1])
-                places = rows.places[row].astype(np.int64) + rows.delay * stride
+                places = rows.places[row].astype(np.int64)
                 weights = np.broadcast_to(rows.weights if len(rows.weights) == 1 else rows.weights[row], places.shape)
-                due = places >= ago * stride  # the others have arrived
-                np.add.at(sums, (step % layout.ahead * stride + places[due]) % len(sums), weights[due])
+                delays = np.broadcast_to(rows.delays if len(rows.delays) == 1 else rows.delays[row], places.shape)
+                due = delays >= ago  # the others have arrived
+                steps = self.step - ago + delays[due].astype(np.int64)
+                self._push_once(each, steps, places[due], weights[due])
+
+    def _push_once(self, each: Projection, steps: np.ndarray, places: np.ndarray, weights: np.ndarray) -> None:
+        layout, sums = self._plan.layouts[each.target], self._sums[each.target]
+        if len(each.delays) == 1:
+            np.add.at(sums, steps % layout.ahead * (len(sums) // layout.ahead) + places, weights)
+            return
+        p = self._names[each.target]
+        filled, due = self._argument(f"{p}_filled"), [f"{p}_due_places", f"{p}_due_weights"]
+        room = int(filled.max()) + len(steps)
+        for name in due:
+            if self._argument(name).shape[1] < room:
+                wider = np.empty((layout.calendar, 2 * room), self._argument(name).dtype)
+                wider[:, : self._argument(name).shape[1]] = self._argument(name)
+                self._arguments[self._at[name]] = wider
+        for step, place, weight in zip((steps % layout.calendar).tolist(), places, weights, strict=True):
+            self._argument(due[0])[step, filled[step]] = place
+            self._argument(due[1])[step, filled[step]] = weight
+            filled[step] += 1
 
     def _run(self, steps: int, inputs: Mapping[str, Spikes], *, learning: bool) -> dict[str, Spikes]:
         found: dict[str, list[Spikes]] = {name: [] for name in self._recorded}
@@ -176,6 +207,8 @@ class NumbaEngine(Engine):
                 values[self._at[f"p{number}_in_ends"]] = ends
                 values[self._at[f"p{number}_in"]] = np.ascontiguousarray(spikes.neurons).copy()
         spiked = self._function(*values)
+        for name, grown in zip(self._calendars, spiked[2 * len(self._recorded) :], strict=True):
+            values[self._at[name]] = grown
         for number, name in enumerate(self._recorded):
             at = spiked[2 * number] + np.int32(begin)
             found[name].append(Spikes(at, spiked[2 * number + 1].copy()))

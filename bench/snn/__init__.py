@@ -1,0 +1,1 @@
+"""Spiking networks beside other simulators, on the same graphs: `make bench-snn`."""

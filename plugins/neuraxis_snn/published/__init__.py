@@ -1,0 +1,16 @@
+"""Published networks, one a module: how to build them, what the publication says, and an actor that shows both.
+
+cuba                    Vogels & Abbott 2005, currents: self-sustained irregular firing
+brunel                  Brunel 2000: four states of one sparse network
+triplet                 Pfister & Gerstner 2006 beside the data of Sjöström et al. 2001
+willshaw                Willshaw et al. 1969, by spikes: recall from parts of patterns
+
+claims                  published figures as data, and the table beside ours
+tally                   statistics while a network runs, in bounded memory
+draws                   what differs from neuron to neuron at the start
+actor                   what all these actors do alike
+kinds                   these actors by the names that scenarios use
+
+Every module has `build(...) -> Network`, a pure function of its arguments, and perhaps `begin(engine, ...)`, which
+sets what differs from neuron to neuron at the start. `seed` is two words of 32 bits.
+"""

@@ -1,0 +1,181 @@
+"""Published networks: small forms give the same bits everywhere, and figures stand beside what is published."""
+
+from __future__ import annotations
+
+import tomllib
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from neuraxis import Graph, Simulation
+from neuraxis.errors import ScenarioInvalid
+from neuraxis_snn import Spikes
+from neuraxis_snn.backends.with_numpy import NumpyBackend
+from neuraxis_snn.plugin import neuraxis_register_actors
+from neuraxis_snn.published import brunel, cuba
+from neuraxis_snn.published.claims import Claim, around, beside, missed
+from neuraxis_snn.published.tally import COARSE_BINS, FINE_BINS, Group, Tally
+from neuraxis_snn.statistics import Trains, cv, fano, peak, rates, spectrum
+
+SCENARIOS = Path(__file__).parents[2] / "scenarios"
+
+SMALL: dict[str, tuple[list[str], str]] = {
+    "cuba": (["actors.network.size=400"], "60 ms"),
+    "brunel": (["actors.network.size=400"], "60 ms"),
+    "triplet": (["actors.network.pairings=3"], "2 s"),
+    "willshaw": (
+        ["actors.network.units=128", "actors.network.active=8", "actors.network.patterns=60"],
+        "1500 ms",
+    ),
+}
+"""Scenario to its small form: overrides, and when it ends."""
+
+
+def small(name: str, backend: str) -> Simulation:
+    overrides, _ = SMALL[name]
+    return Simulation.from_scenario(SCENARIOS / f"{name}.toml", overrides=overrides, backend=backend)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_small_form_gives_the_same_digest_on_numpy_and_numba(name: str) -> None:
+    pytest.importorskip("numba")
+    digests, figures = [], []
+    for backend in ("numpy", "numba"):
+        with small(name, backend) as sim:
+            sim.advance(until=SMALL[name][1])
+            digests.append(sim.digest)
+            figures.append(sim.figures())
+    assert digests[0] == digests[1]
+    assert figures[0] == figures[1]
+    assert figures[0]["raster.spikes"] > 0, "a network that is silent shows nothing"
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_network_that_is_stopped_and_restored_goes_on_with_the_same_bits(name: str, tmp_path: Path) -> None:
+    with small(name, "numpy") as sim:
+        sim.advance(ticks=5)
+        whole = sim.actor("network")
+        captured = whole.capture()
+        other = type(whole)(**{each: getattr(whole, each) for each in type(whole).declaration.parameters})
+        other.restore(captured)
+        assert _plain(other.capture()) == _plain(captured)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(each) for name, each in value.items()}
+    return (str(value.dtype), value.shape, value.tobytes()) if isinstance(value, np.ndarray) else value
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_every_published_figure_is_one_of_ours_and_the_scenario_gates_on_it(name: str) -> None:
+    text = tomllib.loads((SCENARIOS / f"{name}.toml").read_text(encoding="utf-8"))
+    assert text["expect"]["network.missed"] == 0
+    parameters = {each: value for each, value in text["actors"]["network"].items() if each != "kind"}
+    graph = Graph(name, tick=text["scenario"]["tick"])
+    kind = neuraxis_register_actors()[text["actors"]["network"]["kind"]]
+    graph.add("network", kind, backend=NumpyBackend(), **parameters)
+    with Simulation(graph) as sim:
+        actor: Any = sim.actor("network")
+        claims, figures = actor.claims(), actor.figures()
+        assert claims, "the default form is the published one"
+        assert {each.figure for each in claims} <= set(figures)
+        assert figures["missed"] > 0, "before anything ran, published figures are missed"
+        table = next(iter(actor.charts()))
+        assert [row[0] for row in table.rows[1:]] == [each.figure for each in claims]
+
+
+def test_a_beginning_that_is_no_whole_number_of_steps_is_refused() -> None:
+    graph = Graph("cuba", tick="10 ms")
+    graph.add("network", cuba.Cuba, skip="0.05 ms", backend=NumpyBackend())
+    with pytest.raises(ScenarioInvalid, match="multiple of the step"):
+        Simulation(graph)
+
+
+# ----------------------------------------------------------------------------------- networks
+
+
+def test_cuba_has_eighty_synapses_a_neuron_from_four_excitatory_to_one_inhibitory() -> None:
+    for size in (400, 4_000):
+        network = cuba.build(seed=(1, 2), size=size)
+        counts = [len(network.projections[each].weights) / size for each in ("excitation", "inhibition")]
+        assert counts == pytest.approx([64, 16], rel=0.05)
+
+
+def test_brunel_reaches_the_threshold_on_average_when_the_outer_rate_is_that_of_eta_one() -> None:
+    network = brunel.build(seed=(1, 2), eta=1.0, size=500)
+    (drive,) = network.drives.values()
+    mean = (2.0**32 - drive.limits.astype(np.float64)).sum() / 2.0**32  # spikes a step
+    assert drive.weight * mean / 0.1 * 20.0 == pytest.approx(20.0, rel=1e-6)  # mV: weight * rate * tau
+    assert network.projections["inhibition"].weights[0] == pytest.approx(-5.0 * drive.weight)
+    degrees = np.bincount(network.projections["excitation"].indices, minlength=500)
+    assert (degrees == 40).all()
+
+
+# -------------------------------------------------------------------------------------- tally
+
+
+def _random_spikes(rng: np.random.Generator, steps: int, size: int, chance: float) -> Spikes:
+    at, who = np.nonzero(rng.random((steps, size)) < chance)
+    return Spikes(at.astype(np.int32), who.astype(np.int32))
+
+
+def test_a_tally_agrees_with_the_statistics_of_all_spikes_however_it_is_cut() -> None:
+    rng = np.random.default_rng(1)
+    steps, size = 30_000, 12
+    spikes = _random_spikes(rng, steps, size, 0.004)
+    groups = (Group("a", 0, 8), Group("b", 8, 12))
+    whole, cut = Tally(groups, dt_ms=0.1, skip=2_000), Tally(groups, dt_ms=0.1, skip=2_000)
+    whole.add(steps, spikes)
+    edges = [0, 1, 7, 1_999, 2_001, 9_000, 9_001, 22_222, steps]
+    for begin, end in pairwise(edges):
+        inside = (spikes.steps >= begin) & (spikes.steps < end)
+        cut.add(end - begin, Spikes(spikes.steps[inside] - np.int32(begin), spikes.neurons[inside]))
+    assert _plain(cut.capture()) == _plain(whole.capture())
+
+    first = spikes.neurons < 8
+    times = spikes.steps[first] * 0.1
+    trains = Trains.of(times, spikes.neurons[first], size=8, until_ms=3_000.0, skip_ms=200.0)
+    assert whole.rates("a") == pytest.approx(rates(trains))
+    assert whole.rate("a") == pytest.approx(rates(trains).mean())
+    assert whole.cv("a") == pytest.approx(cv(trains))
+    newest = Trains.of(times, spikes.neurons[first], size=8, until_ms=3_000.0, skip_ms=3_000.0 - 0.1 * FINE_BINS)
+    assert whole.fano("a") == pytest.approx(fano(newest))
+    assert whole.oscillation("a") == pytest.approx(peak(*spectrum(newest, 0.1)))
+    assert whole.fine("a", "b").sum() == (spikes.steps >= steps - FINE_BINS).sum()
+    edges_ms, rate = whole.over_time("a")
+    inside = first & (spikes.steps * 0.1 < edges_ms[-1])
+    assert rate.sum() * 8 * whole.coarse_steps * 1e-4 == pytest.approx(inside.sum())
+
+
+def test_a_tally_takes_no_more_memory_in_a_long_run() -> None:
+    tally = Tally((Group("a", 0, 1),), dt_ms=0.5)
+    sizes = {name: each.nbytes for name, each in tally.arrays.items()}
+    for _ in range(50):
+        tally.add(1_000, Spikes.of([(10, 0)]))
+    assert {name: each.nbytes for name, each in tally.arrays.items()} == sizes
+    assert tally.fine("a").sum() == FINE_BINS // 1_000
+    edges, rate = tally.over_time("a")
+    assert len(rate) <= COARSE_BINS
+    assert edges[-1] <= 25_000.0
+    assert tally.spikes("a") == 50
+    assert tally.cv("a") == 0.0
+
+
+# ------------------------------------------------------------------------------------- claims
+
+
+def test_a_claim_holds_within_its_bounds_and_never_for_nothing() -> None:
+    claim = around("rate_hz", 10.0, "Hz", "a paper", share=0.1)
+    assert (claim.at_least, claim.at_most) == (9.0, 11.0)
+    assert [claim.holds(each) for each in (8.9, 9.0, 11.0, 11.1, None)] == [False, True, True, False, False]
+    shown = Claim("cv", "about 1", "a paper")
+    assert shown.holds(None)
+    assert not shown.is_gate
+    assert missed([claim, shown], {"rate_hz": 12.0}) == 1
+    rows = beside([claim, shown], {"rate_hz": 12.0, "cv": None}).rows
+    assert rows[1] == ("rate_hz", "12", "10 Hz", "9 to 11", "NO", "a paper")
+    assert rows[2][4] == ""
