@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help run test check lint types contracts cover prove bench schema clean
+.PHONY: help run test check lint types contracts cover prove science bench schema clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -14,7 +14,7 @@ run: $(VENV)/.run ## watch a spiking network learn handwritten digits
 	$(BIN)/neuraxis run scenarios/digits.toml
 
 test: $(VENV)/.dev ## run the tests, about 8 minutes on two cores
-	$(PYTEST) -n 2 --dist worksteal -m "not prove"
+	$(PYTEST) -n 2 --dist worksteal -m "not prove and not science"
 
 check: lint types contracts ## lint, types and import contracts
 
@@ -30,13 +30,16 @@ contracts: $(VENV)/.dev
 
 cover: $(VENV)/.dev ## line coverage of the kernel; fails below 95 %
 	rm -f .coverage .coverage.*
-	COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml $(BIN)/python -m coverage run -m pytest -p no:cacheprovider -m "not prove and not slow" tests/kernel tests/scenario tests/cli
+	COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml $(BIN)/python -m coverage run -m pytest -p no:cacheprovider -m "not prove and not slow and not science" tests/kernel tests/scenario tests/cli
 	$(BIN)/python -m coverage combine -q
 	$(BIN)/python -m coverage report --skip-covered --fail-under=95
 
 prove: $(VENV)/.dev ## the long evidence: 20 hash seeds, 50 kills of each scenario, whole sweeps
 	$(PYTEST) -n 2 --dist worksteal -m "prove" --timeout 3600 -o addopts="-v"
-	$(PYTEST) -n 2 --dist worksteal -m "not prove and not slow" --timeout 3600 --hypothesis-profile prove tests/kernel tests/scenario tests/snn
+	$(PYTEST) -n 2 --dist worksteal -m "not prove and not slow and not science" --timeout 3600 --hypothesis-profile prove tests/kernel tests/scenario tests/snn
+
+science: $(VENV)/.dev ## published results at full size, one core; prints them beside ours, about 10 minutes
+	$(PYTEST) -m "science" --timeout 3600 tests/science
 
 bench: $(VENV)/.dev ## measure, beside other libraries on the same work; prints a table
 	$(BIN)/python -m bench

@@ -1,7 +1,11 @@
 """Published networks, one a module: how to build them, what the publication says, and an actor that shows both.
 
 cuba                    Vogels & Abbott 2005, currents: self-sustained irregular firing
+coba                    the same with conductances: firing in bursts
 brunel                  Brunel 2000: four states of one sparse network
+microcircuit            Potjans & Diesmann 2014: four layers of cortex, at any size up to the full one
+inhibitory_plasticity   Vogels et al. 2011: inhibition learns to hold a rate
+stdp_balance            Song, Miller & Abbott 2000: synapses compete
 triplet                 Pfister & Gerstner 2006 beside the data of Sjöström et al. 2001
 willshaw                Willshaw et al. 1969, by spikes: recall from parts of patterns
 

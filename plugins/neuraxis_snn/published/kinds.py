@@ -5,7 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from neuraxis_snn.published.brunel import Brunel
+from neuraxis_snn.published.coba import Coba
 from neuraxis_snn.published.cuba import Cuba
+from neuraxis_snn.published.inhibitory_plasticity import InhibitoryPlasticity
+from neuraxis_snn.published.microcircuit import Microcircuit
+from neuraxis_snn.published.stdp_balance import StdpBalance
 from neuraxis_snn.published.triplet import Triplet
 from neuraxis_snn.published.willshaw import Willshaw
 
@@ -14,7 +18,11 @@ if TYPE_CHECKING:
 
 KINDS: Final[dict[str, type[PublishedNetwork]]] = {
     "snn.brunel": Brunel,
+    "snn.coba": Coba,
     "snn.cuba": Cuba,
+    "snn.inhibitory_plasticity": InhibitoryPlasticity,
+    "snn.microcircuit": Microcircuit,
+    "snn.stdp_balance": StdpBalance,
     "snn.triplet": Triplet,
     "snn.willshaw": Willshaw,
 }
