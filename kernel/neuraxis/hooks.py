@@ -15,9 +15,20 @@ from msgspec import Struct, field
 
 from neuraxis.snapshot.migrate import Migration
 
-__all__ = ["API_VERSION", "Manifest", "Migration", "Specification", "hookimpl", "hookspec"]
+__all__ = [
+    "API_VERSION",
+    "Found",
+    "Inspection",
+    "Manifest",
+    "Migration",
+    "Restored",
+    "Specification",
+    "hookimpl",
+    "hookspec",
+]
 
 if TYPE_CHECKING:
+    from fractions import Fraction
     from pathlib import Path
 
     from neuraxis.actor import Actor
@@ -50,6 +61,55 @@ class Manifest(Struct, frozen=True):
     version: str
     api: str = ">=1.0,<2"
     uses: tuple[str, ...] = field(default=())
+
+
+@final
+class Restored(Struct, frozen=True):
+    """Actors of a recorded run as they stood at its newest snapshot, to look at.
+
+    Attributes:
+        scenario: Name of the scenario.
+        tick: The tick at whose end they stand.
+        tick_length: Length of a tick, second.
+        actors: By path, in the order of paths.
+    """
+
+    scenario: str
+    tick: int
+    tick_length: Fraction
+    actors: Mapping[str, Actor]
+
+
+@final
+class Found(Struct, frozen=True):
+    """What an inspection found.
+
+    Attributes:
+        values: What `--json` prints, by path of the actor: numbers, texts, None, lists and dicts of them.
+        rows: A table for people; the first row is its head.
+        files: What can be written, by the name of the option (`"png"`): a function that writes one file.
+    """
+
+    values: Mapping[str, Any]
+    rows: tuple[tuple[str, ...], ...]
+    files: Mapping[str, Callable[[Path], None]] = field(default_factory=dict)
+
+
+@final
+class Inspection(Struct, frozen=True):
+    """A way to look at a recorded run: `neuraxis inspect NAME RUN`.
+
+    Attributes:
+        help: What it shows, a sentence.
+        kinds: Classes of the actors that it looks at; only these are restored.
+        needs: What to do where a run has no such actor, a sentence.
+        look: Looks at them; must not change them.
+    """
+
+    help: str
+    kinds: tuple[type[Actor], ...]
+    needs: str
+    look: Callable[[Restored], Found]
 
 
 class Specification:
@@ -94,6 +154,16 @@ class Specification:
 
         Returns:
             Migrations. Two steps from one version of one kind are `DuplicateName`.
+
+        Since: API 1.0.
+        """
+
+    @hookspec
+    def neuraxis_register_inspections(self) -> Mapping[str, Inspection]:  # type: ignore[empty-body]
+        """Offer ways to look at a recorded run.
+
+        Returns:
+            Name, as `neuraxis inspect NAME RUN` takes it, to inspection. A name offered twice is `DuplicateName`.
 
         Since: API 1.0.
         """

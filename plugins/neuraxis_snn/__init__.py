@@ -14,6 +14,8 @@ monitors      actors that keep spikes, states and weights in bounded memory
 statistics    rates, intervals, synchrony, oscillation
 plots         pictures of all this
 published     networks from publications, with their figures beside ours
+inspection    `neuraxis inspect spikes`
+export_neo    spikes and states as objects of Neo
 testing       the suite that every backend must pass
 """
 

@@ -16,7 +16,7 @@ from neuraxis.report import Chart
 from neuraxis_snn.statistics import population_rate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from neuraxis import Array
     from neuraxis_snn.statistics import Trains
@@ -98,23 +98,60 @@ def overview(title: str, caption: str, trains: Trains, *, form: Literal["svg", "
         trains: The spikes; the axis is their span.
         form: Of the picture; None chooses by the number of spikes.
     """
-    span = (trains.begin, trains.end)
-    cells = _Cells.of(span, trains.size) if len(trains) > DENSITY_MIN else None
-    bin_ms = min(_nice(max(trains.span / 300, 1.0)), trains.span)
-    middles, rate = population_rate(trains, bin_ms)
-    caption = f"{caption} Rate: mean of all neurons in bins of {bin_ms:g} ms.".strip()
+    return overviews(title, caption, {"": trains}, form=form)
+
+
+def overviews(
+    title: str, caption: str, trains: Mapping[str, Trains], *, form: Literal["svg", "png"] | None = None
+) -> Chart:
+    """Return a raster plot with the population rate for each of several populations, one below the other.
+
+    Args:
+        title, caption: Of the chart. The caption says how long a bin of each rate is.
+        trains: The spikes, by what is written above them.
+        form: Of the picture; None chooses by the number of spikes.
+    """
+    drawn = [_Overview.of(name, each) for name, each in trains.items()]
 
     def draw(figure: Any) -> None:
+        for part, each in zip(figure.subfigures(len(drawn), 1, squeeze=False)[:, 0], drawn, strict=True):
+            each.draw(part)
+
+    chosen: Literal["svg", "png"] = form or ("png" if sum(map(len, trains.values())) > DOTS_MAX else "svg")
+    captions = [caption, *(each.caption() for each in drawn)]
+    return picture(title, " ".join(filter(None, captions)), draw, form=chosen, size=(9, 5 * len(drawn)))
+
+
+@final
+class _Overview(Struct, frozen=True, eq=False):
+    """A raster with the population rate below it."""
+
+    name: str
+    trains: Trains
+    cells: _Cells | None
+    bin_ms: float
+
+    @classmethod
+    def of(cls, name: str, trains: Trains) -> Self:
+        cells = _Cells.of((trains.begin, trains.end), trains.size) if len(trains) > DENSITY_MIN else None
+        return cls(name, trains, cells, min(_nice(max(trains.span / 300, 1.0)), trains.span))
+
+    def caption(self) -> str:
+        whose = f"{self.name}: mean" if self.name else "Rate: mean"
+        return _with_cells(f"{whose} of all neurons in bins of {self.bin_ms:g} ms.", self.cells)
+
+    def draw(self, figure: Any) -> None:
+        trains, span = self.trains, (self.trains.begin, self.trains.end)
+        if self.name:
+            figure.suptitle(self.name, fontsize=10)
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-        _draw_raster(figure, above, trains.times, trains.neurons, trains.size, span, cells)
+        _draw_raster(figure, above, trains.times, trains.neurons, trains.size, span, self.cells)
         above.set(xlabel="")
         unit, factor = _time(span)
-        edges = np.append(middles - bin_ms / 2, middles[-1:] + bin_ms / 2) * factor
+        middles, rate = population_rate(trains, self.bin_ms)
+        edges = np.append(middles - self.bin_ms / 2, middles[-1:] + self.bin_ms / 2) * factor
         below.stairs(rate, edges, fill=True, color=INK, alpha=0.85)
         below.set(xlabel=f"time ({unit})", ylabel="rate (Hz)", ylim=(0, None), xlim=[at * factor for at in span])
-
-    chosen: Literal["svg", "png"] = form or ("png" if len(trains) > DOTS_MAX else "svg")
-    return picture(title, _with_cells(caption, cells), draw, form=chosen, size=(9, 5))
 
 
 @final

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from neuraxis import Actor, Manifest, __version__, hookimpl
+from neuraxis.hooks import Inspection
 
 MANIFEST = Manifest(name="snn", version=__version__)
 
@@ -29,6 +30,14 @@ def neuraxis_register_actors() -> Mapping[str, type[Actor]]:
         "snn.weight_monitor": WeightMonitor,
         **KINDS,
     }
+
+
+@hookimpl
+def neuraxis_register_inspections() -> Mapping[str, Inspection]:
+    """Offer to look at the spikes of a recorded run."""
+    from neuraxis_snn.inspection import SPIKES
+
+    return {"spikes": SPIKES}
 
 
 @hookimpl

@@ -180,6 +180,13 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 RING = str(ROOT / "scenarios" / "ring.toml")
 
 
+@pytest.fixture(scope="module")
+def spikes_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("json") / "spikes"
+    told("run", str(ROOT / "scenarios" / "raster.toml"), "--backend", "numpy", "--folder", str(folder), "--json")
+    return folder
+
+
 def told(*arguments: str) -> dict[str, Any]:
     """Run the command line in this process and return the one object that it prints."""
     out = io.StringIO()
@@ -204,6 +211,7 @@ SAYS = {
     "graph": [RING],
     "explore": [RING, "--cases", "2", "--until", "9"],
     "golden check": [str(ROOT / "golden" / "raster.json")],
+    "inspect": ["spikes", "SPIKES", "--backend", "numpy"],
     "snapshot list": ["RUN"],
     "snapshot inspect": ["SNAPSHOT"],
     "snapshot verify": ["SNAPSHOT"],
@@ -214,9 +222,9 @@ SAYS = {
 
 
 @pytest.mark.parametrize("verb", SAYS)
-def test_the_json_of_a_verb_has_the_keys_on_the_page(verb: str, run_folder: Path) -> None:
+def test_the_json_of_a_verb_has_the_keys_on_the_page(verb: str, run_folder: Path, spikes_folder: Path) -> None:
     (snapshot,) = (run_folder / "snapshots").iterdir()
-    places = {"RUN": str(run_folder), "SNAPSHOT": str(snapshot)}
+    places = {"RUN": str(run_folder), "SNAPSHOT": str(snapshot), "SPIKES": str(spikes_folder)}
     answer = told(*verb.split(), *(places.get(each, each) for each in SAYS[verb]), "--json")
     assert set(answer) == json_keys()[verb]
 

@@ -477,7 +477,9 @@ def test_a_hook_that_fails_names_its_plugin(hook: str, behaviour: Callable[..., 
     assert error.value.message().endswith("Repair the plugin.")
 
 
-@pytest.mark.parametrize("hook", ["register_actors", "register_messages", "register_backends", "register_migrations"])
+@pytest.mark.parametrize(
+    "hook", ["register_actors", "register_messages", "register_backends", "register_inspections", "register_migrations"]
+)
 @pytest.mark.parametrize("behaviour", [_exit, _mute])
 def test_a_registering_hook_that_fails_names_its_plugin(hook: str, behaviour: Callable[..., NoReturn]) -> None:
     def implementation() -> Any:

@@ -293,6 +293,11 @@ def test_plugins_that_a_plugin_uses_are_loaded_with_it(tmp_path: Path) -> None:
             "@hookimpl\ndef neuraxis_register_migrations():\n    return [Migration('ear', 3, dict, '')]\n",
             "migration 'ear from version 3'",
         ),
+        (
+            "from neuraxis.hooks import Inspection\n@hookimpl\ndef neuraxis_register_inspections():\n"
+            "    return {'sounds': Inspection('', (), '', print)}\n",
+            "inspection 'sounds'",
+        ),
     ],
 )
 def test_two_plugins_that_offer_one_name_are_both_named(tmp_path: Path, body: str, what: str) -> None:

@@ -16,6 +16,7 @@ VERBS: Final = {
     "graph": "Show a scenario's actors and channels.",
     "explore": "Search for failures with seeded faults.",
     "golden": "Check or update goldens.",
+    "inspect": "Look at what a run recorded: spikes.",
     "snapshot": "List, inspect, verify or migrate snapshots.",
     "plugins": "List or check installed plugins.",
     "conform": "Run the conformance suites of a plugin package.",

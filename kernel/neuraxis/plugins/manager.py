@@ -9,7 +9,7 @@ import pluggy
 
 from neuraxis.actor import Actor
 from neuraxis.errors import DuplicateName, PluginUnusable, Problem, suggestion, told
-from neuraxis.hooks import Migration, Specification
+from neuraxis.hooks import Inspection, Migration, Specification
 from neuraxis.message import message_type
 from neuraxis.plugins import discover
 from neuraxis.plugins.lock import Entry, lock
@@ -31,6 +31,7 @@ class Plugins:
         loaded: Them, sorted by name.
         actors: Class by kind.
         backends: Factory by name.
+        inspections: Ways to look at a recorded run, by name.
         messages: Class by (name, version), for message types that no port declares.
         migrations: Step by (kind, from_version).
     """
@@ -54,6 +55,9 @@ class Plugins:
             self._register(each)
         self.actors: dict[str, type[Actor]] = self._by_name("register_actors", "kind of actor", _is_kind_of(Actor))
         self.backends: dict[str, Callable[[], Backend]] = self._by_name("register_backends", "backend", callable)
+        self.inspections: dict[str, Inspection] = self._by_name(
+            "register_inspections", "inspection", lambda value: isinstance(value, Inspection)
+        )
         self.messages = self._messages()
         self.migrations = self._migrations()
 
