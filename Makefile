@@ -5,10 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help run test check lint types contracts cover prove science bench schema clean
+.PHONY: help run test check lint types contracts cover prove science bench bench-snn schema clean
 
 help: ## show this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 run: $(VENV)/.run ## watch a spiking network learn handwritten digits
 	$(BIN)/neuraxis run scenarios/digits.toml
@@ -44,11 +44,19 @@ science: $(VENV)/.dev ## published results at full size, one core; prints them b
 bench: $(VENV)/.dev ## measure, beside other libraries on the same work; prints a table
 	$(BIN)/python -m bench
 
+bench-snn: $(VENV)/.dev $(VENV)-peers/.done ## spiking networks beside Brian2 and NEST, which get an environment of their own
+	$(BIN)/python -m bench.snn $(VENV)-peers/bin/python
+
 schema: $(VENV)/.dev ## write the JSON Schema of scenario files
 	$(BIN)/neuraxis schema > docs/scenario.schema.json
 
+$(VENV)-peers/.done: bench/snn/peers.txt
+	$(PYTHON) -m venv $(VENV)-peers
+	$(VENV)-peers/bin/python -m pip install --quiet --disable-pip-version-check -r bench/snn/peers.txt
+	@touch $@
+
 clean: ## delete environment, caches and runs
-	rm -rf $(VENV) runs .pytest_cache .mypy_cache .ruff_cache .hypothesis htmlcov .coverage .coverage.*
+	rm -rf $(VENV) $(VENV)-peers runs .pytest_cache .mypy_cache .ruff_cache .hypothesis htmlcov .coverage .coverage.*
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("Neuraxis needs Python 3.11 or newer; this is %d.%d. Try: make PYTHON=python3.11" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'

@@ -109,7 +109,14 @@ def _currents(network: Currents) -> dict[str, np.ndarray]:
     means = np.where(pre < network.excitatory, network.weight_exc, network.weight_inh)
     factors = np.maximum(rng.normal(1.0, network.weight_spread, len(pre)), 0.1) if network.weight_spread else 1.0
     low, high = network.delay_steps
+    started = {}
+    if network.conductance:  # a kick, without which the network stays silent, as in Brette et al. 2007
+        started = {
+            "g_exc": np.maximum(rng.normal(4.0, 1.5, network.neurons), 0.0),
+            "g_inh": np.maximum(rng.normal(20.0, 12.0, network.neurons), 0.0),
+        }
     return {
+        **started,
         "pre": pre.astype(np.int32),
         "post": post.astype(np.int32),
         "weights": np.round(means * factors, 4),

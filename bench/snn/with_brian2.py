@@ -39,12 +39,6 @@ def build(graph: str, folder: Path) -> None:
     b.device.build(directory=str(folder), compile=True, run=False, with_output=False)
 
 
-def _synapses(b, group, model, on_pre, arrays, chosen):
-    made = b.Synapses(group, group, model, on_pre=on_pre)
-    made.connect(i=arrays["pre"][chosen], j=arrays["post"][chosen])
-    return made
-
-
 def _currents(b, p, arrays):
     from brian2 import ms, mV
 
@@ -67,6 +61,8 @@ def _currents(b, p, arrays):
         namespace=constants,
     )
     group.v = arrays["v"] * mV
+    if p["conductance"]:
+        group.ge, group.gi = arrays["g_exc"], arrays["g_inh"]
     scale = 1.0 if p["conductance"] else mV
     excitatory = arrays["pre"] < p["excitatory"]
     objects = [group]

@@ -70,6 +70,8 @@ def _currents(nest, p, arrays):
         )  # fmt: skip
         weights = arrays["weights"] * CAPACITY / p["tau"]
     group.V_m = arrays["v"]
+    if p["conductance"]:
+        group.g_ex, group.g_in = arrays["g_exc"] * leak, arrays["g_inh"] * leak
     synapse = {"synapse_model": "static_synapse", "weight": weights, "delay": arrays["delays"] * graphs.DT}
     nest.Connect(arrays["pre"] + 1, arrays["post"] + 1, "one_to_one", syn_spec=synapse)
     return group, None

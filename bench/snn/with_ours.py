@@ -44,7 +44,7 @@ def network_of(p: dict[str, Any], arrays: dict[str, np.ndarray]) -> Network:
         weights = arrays["weights"]
         network.connect("inputs", "neurons", "exc", weights=weights, rule=PAIR_STDP, w_max=p["w_max"], **learning)
     else:
-        model = MODELS["coba" if p["conductance"] else "lif_exp"]
+        model = MODELS["lif_coba" if p["conductance"] else "lif_exp"]
         rest = {"rest": f"{p['rest']} mV", "tau_exc": f"{p['tau_exc']} ms", "tau_inh": f"{p['tau_inh']} ms"}
         if p["conductance"]:
             rest |= {name: f"{p[name]} mV" for name in ("reversal_exc", "reversal_inh")}
@@ -62,6 +62,9 @@ def engine_of(path: str, backend: str) -> tuple[dict[str, Any], Engine]:
     engine = _backend(backend).build(network_of(p, arrays))
     engine.key = (1, 2)
     engine.write("neurons", "v", arrays.get("v", p.get("rest", 0.0)))
+    for name in ("g_exc", "g_inh"):
+        if name in arrays:
+            engine.write("neurons", name, arrays[name])
     if p["name"] == "stdp":
         engine.write("inputs", "chance", poisson(np.full(p["inputs"], p["rate_hz"]), f"{graphs.DT} ms"))
     return p, engine
@@ -120,7 +123,7 @@ def main(path: str, backend: str = "numba") -> None:
         simulation.advance(ticks + 1)
         seconds = time.perf_counter() - began
         kept = dict(simulation.actors())["monitor"].kept  # type: ignore[attr-defined]
-        digest = simulation.digests["state"] if "state" in simulation.digests else sorted(simulation.digests)
+        digest = simulation.digests["exact"]
     steps = np.concatenate([tick * STEPS + each.astype(np.int64) for tick, each, _ in kept])
     neurons = np.concatenate([each for _, _, each in kept])
     count = engine.network.populations["neurons"].size
