@@ -1,9 +1,10 @@
 """`python -m bench.snn PEERS_PYTHON [NETWORK…]`: spiking networks beside Brian2 and NEST, on the same graphs.
 
 PEERS_PYTHON is an interpreter that has what `peers.txt` names; `make bench-snn` makes one. Brian2 runs as a C++
-program of its own, built once; only run phases count. Runs alternate, so that a machine whose speed drifts drifts for
-all; NEST, which is slower by far, runs once. All use one thread. Brian2 and NEST compute in double precision, ours in
-single precision with integer sums of 30 bits. All spikes are recorded everywhere, and ours digests every message.
+program of its own, built once; only run phases count, in seconds of processor time, as Brian2 counts them. Runs
+alternate, so that a machine whose speed drifts drifts for all; NEST, which is slower by far, runs once. All use one
+thread. Brian2 and NEST compute in double precision, ours in single precision with integer sums of 30 bits. All spikes
+are recorded everywhere, and ours digests every message.
 """
 
 from __future__ import annotations

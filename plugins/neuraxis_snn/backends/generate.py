@@ -214,29 +214,40 @@ class Source:
         return self.plan.layouts[population.name].rows
 
     def _load_states(self, population: Population) -> None:
-        p, rows = self._populations[population.name], self._rows(population)
-        with self.block(f"for i in range({p}_n):"):
-            self.line(f"at = i // {LANES} * {LANES * len(rows)} + i % {LANES}")
-            for name, row in rows.items():
-                value = f"F({p}_hold[i])" if name == "hold" else f"{p}_s_{name}[i]"
-                self.line(f"{p}_f[at + {LANES * row}] = {value}")
+        p = self._populations[population.name]
+        with self._blocks_of_states(population):
+            for name, row in self._rows(population).items():
+                value = f"F(get({p}_hold, start + i))" if name == "hold" else f"get({p}_s_{name}, start + i)"
+                with self.block("for i in range(wide):"):
+                    self.line(f"put({p}_f, base + {LANES * row} + i, {value})")
 
     def _store_states(self, population: Population) -> None:
-        p, rows = self._populations[population.name], self._rows(population)
-        with self.block(f"for i in range({p}_n):"):
-            self.line(f"at = i // {LANES} * {LANES * len(rows)} + i % {LANES}")
-            for name, row in rows.items():
+        p, written = self._populations[population.name], self._written(population)
+        with self._blocks_of_states(population):
+            for name, row in self._rows(population).items():
+                value = f"get({p}_f, base + {LANES * row} + i)"
                 if name == "hold":
-                    self.line(f"{p}_hold[i] = max(np.int64({p}_f[at + {LANES * row}]) - steps, 0)")
-                elif name in self._written(population):
-                    self.line(f"{p}_s_{name}[i] = {p}_f[at + {LANES * row}]")
+                    with self.block("for i in range(wide):"):
+                        self.line(f"put({p}_hold, start + i, np.int32(max(np.int64({value}) - steps, 0)))")
+                elif name in written:
+                    with self.block("for i in range(wide):"):
+                        self.line(f"put({p}_s_{name}, start + i, {value})")
+
+    def _blocks_of_states(self, population: Population) -> _Indent:
+        p = self._populations[population.name]
+        indent = self.block(f"for b in range({p}_blocks):")
+        for line in (
+            f"start = b * {LANES}",
+            f"base = start * {len(self._rows(population))}",
+            f"wide = min({LANES}, {p}_n - start)",
+        ):
+            self._lines.append("    " * (self._depth + 1) + line)
+        return indent
 
     def _written(self, population: Population) -> set[str]:
         assert population.program is not None, "only populations with a model have states"
-        program = population.program
-        return {each.target for each in (*program.slowly, *program.update, *program.after)} & set(
-            self._rows(population)
-        )
+        program, states = population.program, self._rows(population).keys()
+        return {each.target for each in (*program.slowly, *program.update, *program.after)} & states
 
     # -------------------------------------------------------------------------------- inputs
 
