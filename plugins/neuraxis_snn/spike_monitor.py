@@ -160,7 +160,8 @@ class SpikeMonitor(Actor):
 
     def _measure(self, steps: np.ndarray, who: np.ndarray) -> None:
         """Count spikes and the intervals that they end, by neuron."""
-        order = np.argsort(who, kind="stable")
+        # numpy sorts numbers of 16 bits by their digits, seven times as fast; the order is the same
+        order = np.argsort(who.astype(np.uint16) if self.size <= 2**16 else who, kind="stable")
         who, steps = who[order], steps[order]
         first = np.append(True, who[1:] != who[:-1])
         before = np.append(-1, steps[:-1])
