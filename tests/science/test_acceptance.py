@@ -87,14 +87,14 @@ def test_a_potential_after_an_input_is_the_closed_form() -> None:
 
 @pytest.fixture(scope="module")
 def poisson() -> Trains:
-    """Return 100 neurons of 40 Hz over 200 s at dt = 0.5 ms."""
+    """Return 400 neurons of 40 Hz over 50 s at dt = 0.5 ms."""
     network = Network(dt="0.5 ms", precision="float64")
-    network.population("source", 100, MODELS["poisson"])
+    network.population("source", 400, MODELS["poisson"])
     engine = NumpyBackend().build(network)
     engine.key = (1, 2)
-    engine.write("source", "chance", encoders.poisson(np.full(100, 40.0), "0.5 ms"))
-    found = engine.advance(400_000)["source"]
-    return Trains.of(found.steps * 0.5, found.neurons, size=100, until_ms=200_000.0)
+    engine.write("source", "chance", encoders.poisson(np.full(400, 40.0), "0.5 ms"))
+    found = engine.advance(100_000)["source"]
+    return Trains.of(found.steps * 0.5, found.neurons, size=400, until_ms=50_000.0)
 
 
 def test_a_poisson_source_is_a_poisson_process(poisson: Trains) -> None:
