@@ -153,12 +153,19 @@ class Engine(ABC):
         """Set a state: one value for all neurons, or (size,).
 
         Raises:
-            EngineMisuse: There is no such population or state, or the shape differs.
+            EngineMisuse: There is no such population or state, the shape differs, or a value is no finite number.
         """
         target, given = self._state(population, state), np.asarray(values)
+        if given.dtype.kind not in "biuf":
+            self._misuse(f"{population}.{state}", f"values are of the kind {given.dtype}", "Use numbers.")
         if given.shape not in ((), target.shape):
             self._misuse(f"{population}.{state}", f"values have the shape {given.shape}", f"Use {target.shape}.")
-        target[:] = given
+        with np.errstate(over="ignore"):
+            narrow = given.astype(target.dtype)
+        if not np.isfinite(narrow).all():
+            reason = f"a value is not finite in {self.network.precision}"
+            self._misuse(f"{population}.{state}", reason, "Use finite numbers within its range.")
+        target[:] = narrow
 
     def weights(self, projection: str) -> np.ndarray:
         """Return a copy of the weights: (pre, post), or one a synapse in the order in which they were given.

@@ -85,7 +85,7 @@ class Model(Struct, frozen=True):
         source: Where the model comes from.
         scheme: How the equations are integrated over a step.
         order: Order in which the states between spikes converge as steps get shorter; 0 says that they are exact at
-            any step, None that the model has no other form than its steps. `testing.measured_order` measures it.
+            any step, None that the model has no other form than its steps. `convergence.measured_order` measures it.
     """
 
     name: str
@@ -170,7 +170,7 @@ class Model(Struct, frozen=True):
                     reason=f"it begins as {initial!r}, which is no parameter or constant",
                     remedy=suggestion(initial, names),
                 )
-            if not isinstance(initial, str) and not abs(initial) <= LARGEST:
+            if not isinstance(initial, str) and not abs(initial) <= float(LARGEST):
                 raise NetworkInvalid(
                     subject=f"model {self.name}, state {state}",
                     reason=f"it begins as {initial}",

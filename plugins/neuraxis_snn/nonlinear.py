@@ -272,10 +272,10 @@ TRAUB_MILES: Final = _channels(
         "leak": Value("10 nS", "nS", "leak conductance", above=0),
         "reversal_sodium": Value("50 mV", "mV", "reversal potential of sodium"),
         "reversal_potassium": Value("-90 mV", "mV", "reversal potential of potassium"),
-        "reversal_leak": Value("-60 mV", "mV", "reversal potential of the leak"),
+        "reversal_leak": Value("-65 mV", "mV", "reversal potential of the leak"),
         "offset": Value("-63 mV", "mV", "potential from which the gates count, V_T"),
         "threshold": Value("-20 mV", "mV", "potential above which a spike counts"),
-        "start": Value("-60 mV", "mV", "first value of v"),
+        "start": Value("-65 mV", "mV", "first value of v"),
         "drive": Value("0 pA", "pA", "constant current: the first value of `current`"),
     },
 )

@@ -20,12 +20,15 @@ from neuraxis_snn.backends.reference import ReferenceBackend
 from neuraxis_snn.encoders import poisson
 from neuraxis_snn.engine import Engine
 from neuraxis_snn.errors import EngineMisuse, NetworkInvalid
-from neuraxis_snn.models import MODELS
+from neuraxis_snn.functions import ARGUMENTS
+from neuraxis_snn.models import MODELS, Model
 from neuraxis_snn.network import Network
 from neuraxis_snn.plasticity import PAIR_STDP, TRIPLET_STDP
 from neuraxis_snn.spikes import Spikes
 
 STEPS: Final = 160
+RUNGS: Final = 6
+"""Powers of ten from the weakest to the strongest input of a model about which nothing is known."""
 
 Run = tuple[dict[str, list[tuple[int, int]]], dict[str, Any]]
 
@@ -67,6 +70,11 @@ class BackendSuite(Suite):
 
     def test_many_blocks_of_neurons_with_long_and_mixed_delays_give_the_bits_of_the_reference(self) -> None:
         self._agree(_blocks(), _with_key, [7, STEPS - 7])
+
+    def test_every_model_gives_the_bits_of_the_reference(self) -> None:
+        for model in MODELS.values():
+            for precision in ("float32", "float64") if _has_functions(model) else ("float32",):
+                self._agree(_alone(model, precision), _stirred)
 
     def test_jumps_with_all_to_all_synapses_give_the_bits_of_the_reference(self) -> None:
         self._agree(_jumps())
@@ -212,6 +220,31 @@ def _blocks() -> tuple[Network, dict[str, Spikes]]:
     network.connect("layer", "layer", "exc", weights=weights, pre=pre, post=post, delay="2.5 ms")
     network.connect("layer", "layer", "inh", weights=-2.0, pre=post, post=pre, delay=20 + post % 9, name="back")
     return network, {"inputs": _volleys(300, STEPS, 1500, 4)}
+
+
+def _alone(model: Model, precision: Any) -> tuple[Network, dict[str, Spikes]]:
+    """Return neurons of one model, whatever its units are: what arrives is weak at some and strong at others."""
+    network = Network(dt="0.1 ms", precision=precision)
+    network.inputs("inputs", 10)
+    network.population(model.name, RUNGS * 3, model)
+    strengths = np.repeat(10.0 ** np.arange(-1, RUNGS - 1), 3)
+    for number, input in enumerate(model.inputs):
+        weights = np.random.default_rng(number).uniform(0, 1, (10, len(strengths))) * strengths
+        network.connect("inputs", model.name, input, weights=weights, delay=0, name=input)
+    return network, {"inputs": _volleys(10, STEPS, 300, 9)}
+
+
+def _stirred(engine: Engine) -> None:
+    """Set the key of the noise, and the states of models that take no input: without it, sources do nothing."""
+    engine.key = (0xDEADBEEF, 7)
+    for each in engine.network.populations.values():
+        if each.model is not None and not each.model.inputs:
+            for state in each.model.states:
+                engine.write(each.name, state, 10.0 ** (np.arange(each.size) % 8))
+
+
+def _has_functions(model: Model) -> bool:
+    return any(f"{name}(" in model.update for name in ARGUMENTS)
 
 
 def _with_key(engine: Engine) -> None:

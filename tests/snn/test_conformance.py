@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from neuraxis_snn.conformance import Numba, Numpy, Reference
 
 
@@ -15,3 +17,7 @@ class TestNumpy(Numpy):
 
 class TestNumba(Numba):
     """Compiled."""
+
+    @pytest.mark.slow  # compiles a network for every model
+    def test_every_model_gives_the_bits_of_the_reference(self) -> None:
+        super().test_every_model_gives_the_bits_of_the_reference()
