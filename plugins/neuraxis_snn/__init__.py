@@ -1,6 +1,9 @@
 """Spiking networks that give the same bits on every backend.
 
-models        models of neurons as data: parameters, state, equations
+model         what a model of neurons is: parameters, state, equations
+models        the built-in ones; `nonlinear` holds those that are not linear
+functions     the functions that equations may call, one text for all backends
+convergence   measures the order of a model
 plasticity    rules of plasticity as data
 network       populations and projections, checked
 connect       rules that draw synapses, their weights and delays, the same in every part
