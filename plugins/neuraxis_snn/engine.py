@@ -9,6 +9,7 @@ same bits as 15 and then 25.
     P.ring, P.count  (slots, size), (slots,) int32   spikes of the last steps: slot `step % slots`
     J.weights        weights of synapses that learn, as in the projection
     J.TRACE          (size,)          traces of projection J
+    J.clips          (2,) int64       how often its rule met w_min and w_max
 
 What never changes is no state: weights of other synapses are scaled integers of the backend's own.
 """
@@ -23,6 +24,7 @@ import numpy as np
 from neuraxis.errors import suggestion
 from neuraxis_snn.errors import EngineMisuse
 from neuraxis_snn.network import power_above
+from neuraxis_snn.rule import COUNTED
 from neuraxis_snn.spikes import NO_SPIKES, Spikes
 
 if TYPE_CHECKING:
@@ -76,6 +78,7 @@ class Engine(ABC):
         if projection.rule is None:
             return
         self.arrays[f"{name}.weights"] = projection.weights.astype(kind)
+        self.arrays[f"{name}.clips"] = np.zeros(len(COUNTED), np.int64)
         for trace in projection.rule.pre_traces:
             self.arrays[f"{name}.{trace}"] = np.zeros(self.network.populations[projection.source].size, kind)
         for trace in projection.rule.post_traces:
@@ -183,6 +186,19 @@ class Engine(ABC):
         values = np.empty_like(stored)
         values[each.order] = stored
         return values
+
+    def counters(self) -> dict[str, int]:
+        """Return how often something was held back, by what it was: `J.w_low` and `J.w_high` for a projection J.
+
+        A weight counts each time when its rule would have left [w_min, w_max]. Counters are state: they are captured
+        and restored, and the same on every backend.
+        """
+        learning = [name for name, each in self.network.projections.items() if each.rule is not None]
+        return {
+            f"{name}.{what}": int(count)
+            for name in learning
+            for what, count in zip(COUNTED, self.arrays[f"{name}.clips"], strict=True)
+        }
 
     def normalise(self, projection: str, total: float) -> None:
         """Scale the weights onto each neuron so that they sum to `total`, bounded by `w_max`.

@@ -22,7 +22,7 @@ from neuraxis_snn.numbers import DIGITS, Precision, decimal_of, ratio, rounded
 
 if TYPE_CHECKING:
     from neuraxis_snn.models import Model, Program
-    from neuraxis_snn.plasticity import Rule, RuleProgram
+    from neuraxis_snn.rule import Rule, RuleProgram
 
 SUM_BITS: Final = {"float32": 30, "float64": 52}
 """Bits of a sum of synaptic input, by precision; int32 and int64 hold one more."""
@@ -240,6 +240,9 @@ class Network:
             self._refuse(name, f"it has no rule for {sorted(parameters)}", "Pass rule=….")
         made = self._synapses(name, sender, receiver, weights, pre, post, delay)
         numbers = {each: rounded(value, self.precision) for each, value in exact.items()}
+        for each, value in numbers.items():
+            if not np.isfinite(value):
+                self._refuse(f"{name}.{each}", f"it is beyond {self.precision}", "Use a smaller number, or float64.")
         program = rule.program(exact) if rule is not None else None
         projection = Projection(name, source, target, input, *made, rule, program, numbers)
         if rule is not None and len(projection.delays) > 1:
@@ -321,7 +324,7 @@ class Network:
         """Return the largest sum onto one neuron, and the largest weight, as absolute values."""
         weights = np.abs(each.weights)
         if each.rule is not None:
-            weights = np.full_like(weights, float(each.numbers["w_max"]))
+            weights = np.full_like(weights, max(abs(float(each.numbers[bound])) for bound in ("w_min", "w_max")))
         largest = float(weights.max())
         if largest == 0:
             return 0.0, 0.0

@@ -46,9 +46,10 @@ def ratio(above: Decimal, below: Decimal) -> Decimal:
 
 
 def rounded(value: Decimal, precision: Precision) -> Any:
-    """Return the float of that precision which is nearest to a decimal; of two, the even one."""
+    """Return the float of that precision which is nearest to a decimal; of two, the even one; infinity beyond all."""
     kind: Any = np.dtype(precision).type
-    near = kind(float(value))
+    with np.errstate(over="ignore"):
+        near = kind(float(value))
     if precision == "float64" or not np.isfinite(near):
         return near
     exact = Fraction(value)

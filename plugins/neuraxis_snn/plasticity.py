@@ -1,10 +1,7 @@
-"""Rules of plasticity as data: traces of spikes, and what a spike does to a weight.
+"""The built-in rules of plasticity, as data; see `rule` for how they are read.
 
-`on_pre` runs for each synapse of a neuron whose spike arrives, `on_post` for each synapse onto a neuron that
-spikes; both may read and write `w`, and read parameters, constants and the traces of the two neurons. After that
-the weight is brought back into [w_min, w_max], and `bump_pre` or `bump_post` changes the neuron's own traces.
-In one step, arrivals come before spikes. Every trace decays once a step, before everything else; below 2**-100 it
-is zero. While a network does not learn, weights and traces stand still.
+Traces of the sending neuron are named for what they do to the weight when the receiving one spikes, and the other
+way round. Weights, and what is added to them, have the unit of the input at which the synapses end.
 
 Determinism: exact.
 """
@@ -13,95 +10,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, Final, final
+from typing import Final
 
-from msgspec import Struct
-
-from neuraxis.errors import InputError, suggestion
-from neuraxis_snn import expressions
-from neuraxis_snn.errors import NetworkInvalid
 from neuraxis_snn.models import Constants, Value
-from neuraxis_snn.numbers import decay, decimal_of
+from neuraxis_snn.numbers import DIGITS, decay
+from neuraxis_snn.rule import TRACE_FLOOR, Rule, RuleProgram
 
-TRACE_FLOOR: Final = 2.0**-100
-
-
-@final
-class Rule(Struct, frozen=True):
-    """A rule of plasticity.
-
-    Attributes:
-        name: For people and errors.
-        parameters: By name; every rule also has `w_min` and `w_max`.
-        pre_traces, post_traces: Name of the trace to the constant by which it decays in a step.
-        on_pre, on_post: What arriving and outgoing spikes do to a weight.
-        bump_pre, bump_post: What they do to the neuron's own traces.
-        constants: Derives further numbers from the parameters and the step in ms.
-        source: Where the rule comes from.
-    """
-
-    name: str
-    parameters: Mapping[str, Value]
-    pre_traces: Mapping[str, str]
-    post_traces: Mapping[str, str]
-    on_pre: str
-    on_post: str
-    bump_pre: str
-    bump_post: str
-    constants: Constants
-    source: str = ""
-
-    def numbers(self, written: Mapping[str, Any], dt: Decimal) -> dict[str, Decimal]:
-        """Return parameters and constants as decimals. Raises `NetworkInvalid` like `Model.numbers`."""
-        declared = {**BOUNDS, **self.parameters}
-        for name in written:
-            if name not in declared:
-                remedy = suggestion(name, declared)
-                raise NetworkInvalid(subject=f"rule {self.name}", reason=f"it has no parameter {name!r}", remedy=remedy)
-        found = {}
-        for name, value in declared.items():
-            try:
-                found[name] = decimal_of(written.get(name, value.default), value.unit)
-            except (InputError, ValueError) as error:
-                subject = f"rule {self.name}, parameter {name}"
-                raise NetworkInvalid(
-                    subject=subject, reason=str(error), remedy=f"Write {value.description}."
-                ) from error
-        if found["w_min"] < 0 or found["w_max"] <= found["w_min"]:
-            reason = f"w_min is {found['w_min']}, w_max is {found['w_max']}"
-            raise NetworkInvalid(subject=f"rule {self.name}", reason=reason, remedy="Use 0 <= w_min < w_max.")
-        return {**found, **self.constants(found, dt)}
-
-    def program(self, numbers: Mapping[str, Decimal]) -> RuleProgram:
-        """Parse the rule. Raises `NetworkInvalid` if a text is none, or names something unknown."""
-        subject, traces = f"rule {self.name}", {**self.pre_traces, **self.post_traces}
-        known = {*numbers, *traces}
-
-        def parsed(text: str, writable: set[str]) -> tuple[expressions.Statement, ...]:
-            return expressions.statements(text, subject=subject, known=known, writable=writable)
-
-        return RuleProgram(
-            on_pre=parsed(self.on_pre, {"w"}),
-            on_post=parsed(self.on_post, {"w"}),
-            bump_pre=parsed(self.bump_pre, set(self.pre_traces)),
-            bump_post=parsed(self.bump_post, set(self.post_traces)),
-        )
+__all__ = [
+    "INHIBITORY_STDP",
+    "NEAREST_STDP",
+    "PAIR_STDP",
+    "RULES",
+    "TRACE_FLOOR",
+    "TRIPLETS",
+    "TRIPLET_FULL",
+    "TRIPLET_NEAREST",
+    "TRIPLET_STDP",
+    "WEIGHTED_STDP",
+    "Rule",
+    "RuleProgram",
+]
 
 
-@final
-class RuleProgram(Struct, frozen=True):
-    """The parsed texts of a rule."""
+def _decays(**taus: str) -> Constants:
+    """Return constants that decay traces: name of the constant to parameter with the time constant."""
+    return lambda p, dt: {name: decay(dt, p[tau]) for name, tau in taus.items()}
 
-    on_pre: tuple[expressions.Statement, ...]
-    on_post: tuple[expressions.Statement, ...]
-    bump_pre: tuple[expressions.Statement, ...]
-    bump_post: tuple[expressions.Statement, ...]
-
-
-BOUNDS: Final = {
-    "w_min": Value(0.0, None, "smallest weight"),
-    "w_max": Value(1.0, None, "largest weight"),
-}
 
 PAIR_STDP: Final = Rule(
     name="pair_stdp",
@@ -117,7 +51,7 @@ PAIR_STDP: Final = Rule(
     on_post="w = w + pre",
     bump_pre="pre = pre + gain_pre",
     bump_post="post = post + gain_post",
-    constants=lambda p, dt: {"decay_pre": decay(dt, p["tau_pre"]), "decay_post": decay(dt, p["tau_post"])},
+    constants=_decays(decay_pre="tau_pre", decay_post="tau_post"),
     source="Additive, all pairs of spikes: Song, Miller & Abbott, Nat. Neurosci. 3 (2000).",
 )
 
@@ -139,14 +73,147 @@ TRIPLET_STDP: Final = Rule(
         fast = 1
         slow = 1
     """,
-    constants=lambda p, dt: {
-        "decay_pre": decay(dt, p["tau_pre"]),
-        "decay_fast": decay(dt, p["tau_post"]),
-        "decay_slow": decay(dt, p["tau_slow"]),
-    },
+    constants=_decays(decay_pre="tau_pre", decay_fast="tau_post", decay_slow="tau_slow"),
     source="Nearest spikes, as in Diehl & Cook, Front. Comput. Neurosci. 9:99 (2015); after Pfister & Gerstner, "
     "J. Neurosci. 26 (2006).",
 )
 
-RULES: Final = {each.name: each for each in (PAIR_STDP, TRIPLET_STDP)}
+
+def _pairs(name: str, bump: str, source: str) -> Rule:
+    """Return a pair rule whose weight dependence lies between additive (mu = 0) and multiplicative (mu = 1)."""
+
+    def constants(p: Mapping[str, Decimal], dt: Decimal) -> Mapping[str, Decimal]:
+        return {
+            "decay_pre": decay(dt, p["tau_pre"]),
+            "decay_post": decay(dt, p["tau_post"]),
+            "fixed": 1 - p["mu"],
+            "slope": DIGITS.divide(p["mu"], p["w_max"] - p["w_min"]),
+        }
+
+    return Rule(
+        name=name,
+        parameters={**PAIR_STDP.parameters, "mu": Value(1.0, None, "share of the change that follows the weight")},
+        pre_traces={"pre": "decay_pre"},
+        post_traces={"post": "decay_post"},
+        on_pre="w = w + post * (fixed + slope * (w - w_min))",
+        on_post="w = w + pre * (fixed + slope * (w_max - w))",
+        bump_pre=f"pre = {bump.format('pre')}",
+        bump_post=f"post = {bump.format('post')}",
+        constants=constants,
+        source=source,
+    )
+
+
+WEIGHTED_STDP: Final = _pairs(
+    "weighted_stdp",
+    "{0} + gain_{0}",
+    "All pairs. Potentiation goes with the distance to w_max, depression with that to w_min: mu = 0 is additive, "
+    "mu = 1 multiplicative as in Rubin, Lee & Sompolinsky, Phys. Rev. Lett. 86 (2001). Between, it is their mixture "
+    "(1 - mu) + mu * x, not the power x**mu of Guetig et al., J. Neurosci. 23 (2003): rules know no powers.",
+)
+
+NEAREST_STDP: Final = _pairs(
+    "nearest_stdp",
+    "gain_{0}",
+    "Like weighted_stdp, but each spike is paired only with the newest one of the other side, in both directions: "
+    "symmetric nearest-neighbour pairing of Morrison, Diesmann & Gerstner, Biol. Cybern. 98 (2008).",
+)
+
+
+def _triplets(name: str, bump: str, a: Mapping[str, float], taus: Mapping[str, str], source: str) -> Rule:
+    return Rule(
+        name=name,
+        parameters={
+            "tau_plus": Value("16.8 ms", "ms", "time constant of r1, the fast trace of arriving spikes"),
+            "tau_x": Value(taus["tau_x"], "ms", "time constant of r2, the slow trace of arriving spikes"),
+            "tau_minus": Value("33.7 ms", "ms", "time constant of o1, the fast trace of outgoing spikes"),
+            "tau_y": Value(taus["tau_y"], "ms", "time constant of o2, the slow trace of outgoing spikes"),
+            "a2_plus": Value(a["a2_plus"], None, "potentiation by pairs"),
+            "a3_plus": Value(a["a3_plus"], None, "potentiation by triplets post-pre-post"),
+            "a2_minus": Value(a["a2_minus"], None, "depression by pairs"),
+            "a3_minus": Value(a["a3_minus"], None, "depression by triplets pre-post-pre"),
+        },
+        pre_traces={"r1": "decay_r1", "r2": "decay_r2"},
+        post_traces={"o1": "decay_o1", "o2": "decay_o2"},
+        on_pre="w = w - o1 * (a2_minus + a3_minus * r2)",
+        on_post="w = w + r1 * (a2_plus + a3_plus * o2)",
+        bump_pre=bump.format("r1", "r2"),
+        bump_post=bump.format("o1", "o2"),
+        constants=_decays(decay_r1="tau_plus", decay_r2="tau_x", decay_o1="tau_minus", decay_o2="tau_y"),
+        source=source,
+    )
+
+
+TRIPLETS: Final[Mapping[str, Mapping[str, float | str]]] = {
+    "all_full": {
+        "a2_plus": 5e-10, "a3_plus": 6.2e-3, "a2_minus": 7e-3, "a3_minus": 2.3e-4, "tau_x": "101 ms", "tau_y": "125 ms"
+    },
+    "all_minimal": {"a2_plus": 0.0, "a3_plus": 6.5e-3, "a2_minus": 7.1e-3, "a3_minus": 0.0, "tau_y": "114 ms"},
+    "nearest_full": {
+        "a2_plus": 8.8e-11, "a3_plus": 5.3e-2, "a2_minus": 6.6e-3, "a3_minus": 3.1e-3,
+        "tau_x": "714 ms", "tau_y": "40 ms",
+    },
+    "nearest_minimal": {"a2_plus": 0.0, "a3_plus": 5e-2, "a2_minus": 8e-3, "a3_minus": 0.0, "tau_y": "40 ms"},
+}  # fmt: skip
+"""Parameters fitted to visual cortex, by set: `all_*` for `TRIPLET_FULL`, `nearest_*` for `TRIPLET_NEAREST`.
+
+Source: Pfister & Gerstner, J. Neurosci. 26 (2006). Minimal sets do not use r2, so they give no tau_x.
+"""
+
+_PFISTER: Final = (
+    "The triplet rule of Pfister & Gerstner, J. Neurosci. 26 (2006): r2 and o2 are read as they were before the spike. "
+)
+
+TRIPLET_FULL: Final = _triplets(
+    "triplet_full",
+    "{0} = {0} + 1\n{1} = {1} + 1",
+    {"a2_plus": 5e-10, "a3_plus": 6.2e-3, "a2_minus": 7e-3, "a3_minus": 2.3e-4},
+    {"tau_x": "101 ms", "tau_y": "125 ms"},
+    _PFISTER + "All spikes interact; the defaults are the full set for visual cortex.",
+)
+
+TRIPLET_NEAREST: Final = _triplets(
+    "triplet_nearest",
+    "{0} = 1\n{1} = 1",
+    {"a2_plus": 8.8e-11, "a3_plus": 5.3e-2, "a2_minus": 6.6e-3, "a3_minus": 3.1e-3},
+    {"tau_x": "714 ms", "tau_y": "40 ms"},
+    _PFISTER + "Only the newest spikes interact; the defaults are the full set for visual cortex.",
+)
+
+
+def _inhibitory(p: Mapping[str, Decimal], dt: Decimal) -> Mapping[str, Decimal]:
+    both = 2 * DIGITS.multiply(p["rate"], p["tau"]) / 1000  # Hz times ms
+    return {"decay_trace": decay(dt, p["tau"]), "alpha": both}
+
+
+INHIBITORY_STDP: Final = Rule(
+    name="inhibitory_stdp",
+    parameters={
+        "tau": Value("20 ms", "ms", "time constant of both traces"),
+        "rate": Value("3 Hz", "Hz", "rate at which the receiving neuron is held"),
+        "eta": Value(0.01, None, "learning rate: what a pair of spikes at once adds to the weight"),
+    },
+    pre_traces={"pre": "decay_trace"},
+    post_traces={"post": "decay_trace"},
+    on_pre="w = w + eta * (post - alpha)",
+    on_post="w = w + eta * pre",
+    bump_pre="pre = pre + 1",
+    bump_post="post = post + 1",
+    constants=_inhibitory,
+    source="Inhibitory plasticity of Vogels et al., Science 334 (2011): alpha = 2 * rate * tau. Where inhibition is a "
+    "negative weight, use w_max = 0 and a negative eta.",
+)
+
+RULES: Final = {
+    each.name: each
+    for each in (
+        PAIR_STDP,
+        WEIGHTED_STDP,
+        NEAREST_STDP,
+        TRIPLET_STDP,
+        TRIPLET_FULL,
+        TRIPLET_NEAREST,
+        INHIBITORY_STDP,
+    )
+}
 """The built-in rules by name."""

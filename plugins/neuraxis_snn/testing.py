@@ -23,7 +23,7 @@ from neuraxis_snn.errors import EngineMisuse, NetworkInvalid
 from neuraxis_snn.functions import ARGUMENTS
 from neuraxis_snn.models import MODELS, Model
 from neuraxis_snn.network import Network
-from neuraxis_snn.plasticity import PAIR_STDP, TRIPLET_STDP
+from neuraxis_snn.plasticity import PAIR_STDP, RULES, TRIPLET_STDP
 from neuraxis_snn.spikes import Spikes
 
 STEPS: Final = 160
@@ -85,6 +85,16 @@ class BackendSuite(Suite):
 
     def test_adaptive_thresholds_with_triplet_plasticity_give_the_bits_of_the_reference(self) -> None:
         self._agree(_adaptive())
+
+    def test_every_rule_of_plasticity_gives_the_bits_of_the_reference(self) -> None:
+        for precision in ("float32", "float64"):
+            network, inputs = _learning(precision)
+            self._agree((network, inputs))
+            engine = self.backend().build(network)
+            engine.advance(STEPS, inputs)
+            for name, each in network.projections.items():
+                if each.rule is not None:
+                    assert not np.array_equal(engine.weights(name), each.weights), f"{name} learned nothing"
 
     def test_noise_gives_the_bits_of_the_reference(self) -> None:
         network = Network(dt="1 ms")
@@ -270,6 +280,25 @@ def _pairs(*, dense: bool) -> tuple[Network, dict[str, Spikes]]:
         "inputs", "layer", "input", weights=weights * 8, pre=pre, post=post, delay=2, rule=PAIR_STDP, w_max=8.0
     )
     return network, {"inputs": _volleys(15, STEPS, 300, 3)}
+
+
+def _learning(precision: Any) -> tuple[Network, dict[str, Spikes]]:
+    """Every rule: on all-to-all synapses from outside in single precision, on others among neurons in double."""
+    network = Network(dt="1 ms", precision=precision)
+    network.inputs("inputs", 9)
+    network.population("layer", 5, MODELS["lif_delta"], threshold="-64 mV", reset="-70 mV")
+    network.connect("inputs", "layer", "input", weights=2.0, delay=0, name="push")
+    rng = np.random.default_rng(8)
+    for name, rule in RULES.items():
+        if precision == "float32":
+            weights = rng.uniform(0, 1, (9, 5))
+            network.connect("inputs", "layer", "input", weights=weights, delay=1, rule=rule, name=name)
+        else:
+            pre, post = _ends(5, 5, 0.6, len(name))
+            weights = rng.uniform(0.1, 0.3, len(pre))
+            ends: dict[str, Any] = {"pre": pre, "post": post, "w_min": 0.1, "w_max": 0.3}
+            network.connect("layer", "layer", "input", weights=weights, rule=rule, name=name, **ends)
+    return network, {"inputs": _volleys(9, STEPS, 250, 9)}
 
 
 def _adaptive() -> tuple[Network, dict[str, Spikes]]:

@@ -25,7 +25,7 @@ from neuraxis_snn import expressions, functions
 from neuraxis_snn.backends.plan import LANES
 from neuraxis_snn.network import MAGIC
 from neuraxis_snn.noise import DROPPED_BITS
-from neuraxis_snn.plasticity import TRACE_FLOOR
+from neuraxis_snn.rule import COUNTED, TRACE_FLOOR
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -200,8 +200,11 @@ class Source:
         if projection.rule is None:
             self.take(f"{j}_begins", f"{j}_places", f"{j}_weights", f"{j}_delays")
             return
-        self.take(f"{j}_weights", f"{j}_delay", f"{j}_numbers", f"{j}_scale")
-        if not projection.is_dense:
+        self.take(f"{j}_weights", f"{j}_clips", f"{j}_delay", f"{j}_numbers", f"{j}_scale")
+        if projection.is_dense:
+            self.take(f"{j}_high", f"{j}_wide")
+            self.line(f"{j}_column = np.empty({LANES}, F)")
+        else:
             self.take(f"{j}_indptr", f"{j}_indices", f"{j}_ends", f"{j}_synapses", f"{j}_sources")
         self.take(*(f"{j}_{trace}" for trace in (*projection.rule.pre_traces, *projection.rule.post_traces)))
         for number, name in enumerate(projection.numbers):
@@ -423,22 +426,19 @@ class Source:
                 self._change_from_arrival(each, j, sums)
             with self.block("else:"):
                 self._synapse_of_row(each, j)
-                self.line(f"{sums}[i] = I({sums}[i] + I((u_w * {j}_scale + MAGIC) - MAGIC))")
+                self._arrive(sums, j)
                 self.deeper(-1)
 
-    def _synapse_of_row(self, each: Projection, j: str) -> str:
-        """Open a loop over the synapses of `pre`, with target `i` and weight `u_w`; return the weight's place."""
+    def _synapse_of_row(self, each: Projection, j: str) -> None:
+        """Open a loop over the synapses of `pre`, with target `i` and weight `u_w` at place `s`."""
         if each.is_dense:
-            self.line(f"row = {j}_weights[pre]")
-            head, weight = "for i in range(row.shape[0]):", "row[i]"
+            self.line(f"row = pre * {j}_wide")
+            self.line(f"for i in range({j}_wide):")
         else:
-            head, weight = f"for s in range({j}_indptr[0, pre], {j}_indptr[0, pre + 1]):", f"{j}_weights[s]"
-        self.line(head)
+            self.line(f"for s in range({j}_indptr[0, pre], {j}_indptr[0, pre + 1]):")
         self.deeper(1)
-        if not each.is_dense:
-            self.line(f"i = {j}_indices[s]")
-        self.line(f"u_w = {weight}")
-        return weight
+        self.line("s = row + i" if each.is_dense else f"i = np.int64(get({j}_indices, s))")
+        self.line(f"u_w = get({j}_weights, s)")
 
     def _change_from_arrival(self, each: Projection, j: str, sums: str) -> None:
         rule, program = each.rule, each.program
@@ -447,14 +447,16 @@ class Source:
         names = {name: f"{j}_c_{name}" for name in each.numbers}
         for trace in rule.pre_traces:
             self.line(f"u_{trace} = {j}_{trace}[pre]")
-        weight = self._synapse_of_row(each, j)
-        self.line(f"{sums}[i] = I({sums}[i] + I((u_w * {j}_scale + MAGIC) - MAGIC))")
+        self._begin_counting()
+        self._synapse_of_row(each, j)
+        self._arrive(sums, j)
         for trace in rule.post_traces:
-            self.line(f"u_{trace} = {j}_{trace}[i]")
+            self.line(f"u_{trace} = get({j}_{trace}, i)")
         self.assign(program.on_pre, names)
-        self._bring_back(j)
-        self.line(f"{weight} = u_w")
+        self.line(f"put({j}_weights, s, u_w)")
+        self._count()
         self.deeper(-1)
+        self._end_counting(j)
         for trace in rule.pre_traces:
             self.line(f"u_{trace} = {j}_{trace}[pre]")
         self.assign(program.bump_pre, names)
@@ -470,28 +472,65 @@ class Source:
             self.line(f"post = {t}_list[0, q]")
             for trace in rule.post_traces:
                 self.line(f"u_{trace} = {j}_{trace}[post]")
+            self._begin_counting()
             if each.is_dense:
-                head, weight = f"for i in range({j}_weights.shape[0]):", f"{j}_weights[i, post]"
+                self._change_column(each, j, names)
             else:
-                head, weight = f"for s in range({j}_ends[post], {j}_ends[post + 1]):", f"{j}_weights[{j}_synapses[s]]"
-            with self.block(head):
-                if not each.is_dense:
-                    self.line(f"i = {j}_sources[s]")
-                self.line(f"u_w = {weight}")
-                for trace in rule.pre_traces:
-                    self.line(f"u_{trace} = {j}_{trace}[i]")
-                self.assign(program.on_post, names)
-                self._bring_back(j)
-                self.line(f"{weight} = u_w")
+                self._change_onto(each, j, names)
+            self._end_counting(j)
             for trace in rule.post_traces:
                 self.line(f"u_{trace} = {j}_{trace}[post]")
             self.assign(program.bump_post, names)
             for trace in rule.post_traces:
                 self.line(f"{j}_{trace}[post] = u_{trace}")
 
-    def _bring_back(self, j: str) -> None:
-        self.line(f"u_w = select(u_w < {j}_c_w_min, {j}_c_w_min, u_w)")
-        self.line(f"u_w = select(u_w > {j}_c_w_max, {j}_c_w_max, u_w)")
+    def _change_column(self, each: Projection, j: str, names: dict[str, str]) -> None:
+        """Change the weights onto `post`: fetched, changed where they lie side by side, and put back."""
+        assert each.rule is not None, "the caller checked it"
+        assert each.program is not None, "the caller checked it"
+        with self.block(f"for begin_of in range(0, {j}_high, {LANES}):"):
+            self.line(f"lanes = min({LANES}, {j}_high - begin_of)")
+            self.line(f"corner = begin_of * {j}_wide + post")
+            with self.block("for i in range(lanes):"):
+                self.line(f"put({j}_column, i, get({j}_weights, corner + i * {j}_wide))")
+            with self.block("for i in range(lanes):"):
+                self.line(f"u_w = get({j}_column, i)")
+                for trace in each.rule.pre_traces:
+                    self.line(f"u_{trace} = get({j}_{trace}, begin_of + i)")
+                self.assign(each.program.on_post, names)
+                self.line(f"put({j}_column, i, u_w)")
+                self._count()
+            with self.block("for i in range(lanes):"):
+                self.line(f"put({j}_weights, corner + i * {j}_wide, get({j}_column, i))")
+
+    def _change_onto(self, each: Projection, j: str, names: dict[str, str]) -> None:
+        """Change the weights onto `post` one after the other."""
+        assert each.rule is not None, "the caller checked it"
+        assert each.program is not None, "the caller checked it"
+        with self.block(f"for at in range({j}_ends[post], {j}_ends[post + 1]):"):
+            self.line(f"i = np.int64(get({j}_sources, at))")
+            self.line(f"s = get({j}_synapses, at)")
+            self.line(f"u_w = get({j}_weights, s)")
+            for trace in each.rule.pre_traces:
+                self.line(f"u_{trace} = get({j}_{trace}, i)")
+            self.assign(each.program.on_post, names)
+            self.line(f"put({j}_weights, s, u_w)")
+            self._count()
+
+    def _arrive(self, sums: str, j: str) -> None:
+        self.line(f"put({sums}, i, I(get({sums}, i) + I((u_w * {j}_scale + MAGIC) - MAGIC)))")
+
+    def _begin_counting(self) -> None:
+        for each in COUNTED:
+            self.line(f"n_{each} = np.int32(0)")
+
+    def _count(self) -> None:
+        for each in COUNTED:
+            self.line(f"n_{each} = np.int32(n_{each} + np.int32(u_{each}))")
+
+    def _end_counting(self, j: str) -> None:
+        for number, each in enumerate(COUNTED):
+            self.line(f"{j}_clips[{number}] += n_{each}")
 
     def _decay_traces(self, each: Projection) -> None:
         j, rule = self._projections[each.name], each.rule

@@ -10,7 +10,7 @@ from neuraxis_snn import expressions, noise
 from neuraxis_snn.engine import Engine
 from neuraxis_snn.functions import functions
 from neuraxis_snn.network import MAGIC, network_of
-from neuraxis_snn.plasticity import TRACE_FLOOR
+from neuraxis_snn.rule import COUNTED, TRACE_FLOOR
 from neuraxis_snn.spikes import Spikes
 
 if TYPE_CHECKING:
@@ -228,9 +228,10 @@ class _RuleCode:
         program, name, numbers = projection.program, projection.name, projection.numbers
         pre, post = tuple(projection.rule.pre_traces), tuple(projection.rule.post_traces)
         self._pre, self._post = [f"{name}.{each}" for each in pre], [f"{name}.{each}" for each in post]
-        self._low, self._high = numbers["w_min"], numbers["w_max"]
-        self._on_pre = _function(["w", *pre, *post], _lines(program.on_pre), "w", numbers, kind)
-        self._on_post = _function(["w", *pre, *post], _lines(program.on_post), "w", numbers, kind)
+        self._clips = f"{name}.clips"
+        changed = _results(["w", *COUNTED])
+        self._on_pre = _function(["w", *pre, *post], _lines(program.on_pre), changed, numbers, kind)
+        self._on_post = _function(["w", *pre, *post], _lines(program.on_post), changed, numbers, kind)
         self._bump_pre = _function(pre, _lines(program.bump_pre), _results(pre), numbers, kind)
         self._bump_post = _function(post, _lines(program.bump_post), _results(post), numbers, kind)
 
@@ -244,7 +245,8 @@ class _RuleCode:
         self, code: Any, arrays: Mapping[str, np.ndarray], weights: np.ndarray, place: Any, pre: int, post: int
     ) -> None:
         traces = [arrays[each][pre] for each in self._pre] + [arrays[each][post] for each in self._post]
-        weights[place] = min(max(code(weights[place], *traces), self._low), self._high)
+        weights[place], *clipped = code(weights[place], *traces)
+        arrays[self._clips] += np.array(clipped, np.int64)
 
     def bump_pre(self, arrays: Mapping[str, np.ndarray], neuron: int) -> None:
         self._bump(self._bump_pre, self._pre, arrays, neuron)

@@ -124,7 +124,10 @@ class NumbaEngine(Engine):
             }
         kind = self.network.kind
         found: dict[str, Any] = {
-            f"{j}_weights": self.arrays[f"{each.name}.weights"],
+            f"{j}_weights": self.arrays[f"{each.name}.weights"].reshape(-1),
+            f"{j}_high": self.network.populations[each.source].size,
+            f"{j}_wide": self.network.populations[each.target].size,
+            f"{j}_clips": self.arrays[f"{each.name}.clips"],
             f"{j}_delay": each.delays[0],
             f"{j}_indptr": each.indptr,
             f"{j}_indices": each.indices,

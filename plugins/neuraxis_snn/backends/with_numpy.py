@@ -10,7 +10,7 @@ from neuraxis_snn import expressions, noise
 from neuraxis_snn.engine import Engine
 from neuraxis_snn.functions import functions
 from neuraxis_snn.network import MAGIC, network_of, synapses_by_target
-from neuraxis_snn.plasticity import TRACE_FLOOR
+from neuraxis_snn.rule import COUNTED, TRACE_FLOOR
 from neuraxis_snn.spikes import NO_SPIKES, Spikes
 
 if TYPE_CHECKING:
@@ -247,8 +247,10 @@ class _Rule:
         values |= {each: arrays[f"{self._name}.{each}"][post] for each in self._post}
         values["w"] = weights
         code(values)
-        bounded: np.ndarray = np.minimum(np.maximum(values["w"], self._numbers["w_min"]), self._numbers["w_max"])
-        return bounded
+        for number, each in enumerate(COUNTED):
+            arrays[f"{self._name}.clips"][number] += np.count_nonzero(values[each])
+        changed: np.ndarray = values["w"]
+        return changed
 
     def bump_pre(self, arrays: Mapping[str, np.ndarray], neurons: np.ndarray) -> None:
         self._bump(self._bump_pre, self._pre, arrays, neurons)

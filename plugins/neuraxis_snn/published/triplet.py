@@ -5,7 +5,7 @@ In visual cortex, Sjöström et al. paired 60 spikes before a synapse with 60 be
 spikes count cannot show this; with triplets they can:
 
     traces: r1 (tau_plus), r2 (tau_x) of arriving spikes, o1 (tau_minus), o2 (tau_y) of outgoing ones
-    arriving spike: w -= o1 (pair_minus + triplet_minus r2);   outgoing spike: w += r1 (pair_plus + triplet_plus o2)
+    arriving spike: w -= o1 (a2_minus + a3_minus r2);   outgoing spike: w += r1 (a2_plus + a3_plus o2)
 
 with r2 and o2 from before the spike. A spike adds 1 to its traces (`all`), or sets them to 1 (`nearest`).
 The error of a rule is the mean over the data of ((ours - data) / standard error of the data)².
@@ -23,10 +23,9 @@ from msgspec import Struct
 
 from neuraxis import parameter
 from neuraxis_snn.errors import NetworkInvalid
-from neuraxis_snn.models import RELAY, Value
+from neuraxis_snn.models import RELAY
 from neuraxis_snn.network import Network
-from neuraxis_snn.numbers import decay
-from neuraxis_snn.plasticity import Rule
+from neuraxis_snn.plasticity import TRIPLET_FULL, TRIPLET_NEAREST, TRIPLETS, Rule
 from neuraxis_snn.plots import ACCENT, COLOURS, INK, picture
 from neuraxis_snn.published.actor import PublishedNetwork
 from neuraxis_snn.published.claims import Claim
@@ -78,42 +77,8 @@ DATA: Final = (
 LARGEST: Final = 4.0
 """Bound of the weights, which begin at 1; no rule reaches it here."""
 
-PAIR_PLUS: Final = 4.72e-3
-PAIR_MINUS: Final = 8.04e-4
+PAIRS: Final[dict[str, Any]] = {"a2_plus": 4.72e-3, "a3_plus": 0.0, "a2_minus": 8.04e-4, "a3_minus": 0.0}
 """Amplitudes for which pairs alone come nearest to the data: least squares, as the change is linear in both."""
-
-_VALUES: Final = {
-    "tau_plus": Value("16.8 ms", "ms", "time constant of r1"),
-    "tau_x": Value("101 ms", "ms", "time constant of r2"),
-    "tau_minus": Value("33.7 ms", "ms", "time constant of o1"),
-    "tau_y": Value("125 ms", "ms", "time constant of o2"),
-    "pair_plus": Value(0.0, None, "strengthening by a pair"),
-    "pair_minus": Value(0.0, None, "weakening by a pair"),
-    "triplet_plus": Value(0.0, None, "strengthening by an outgoing spike that follows another one"),
-    "triplet_minus": Value(0.0, None, "weakening by an arriving spike that follows another one"),
-}
-
-
-def _rule(name: str, *, adds: bool) -> Rule:
-    traces = ("r1", "r2", "o1", "o2")
-    bump = {each: f"{each} = {each} + 1" if adds else f"{each} = 1" for each in traces}
-    times = {"r1": "tau_plus", "r2": "tau_x", "o1": "tau_minus", "o2": "tau_y"}
-    return Rule(
-        name=name,
-        parameters=_VALUES,
-        pre_traces={"r1": "decay_r1", "r2": "decay_r2"},
-        post_traces={"o1": "decay_o1", "o2": "decay_o2"},
-        on_pre="w = w - o1 * (pair_minus + triplet_minus * r2)",
-        on_post="w = w + r1 * (pair_plus + triplet_plus * o2)",
-        bump_pre=f"{bump['r1']}\n{bump['r2']}",
-        bump_post=f"{bump['o1']}\n{bump['o2']}",
-        constants=lambda p, dt: {f"decay_{each}": decay(dt, p[tau]) for each, tau in times.items()},
-        source="Pfister & Gerstner, J. Neurosci. 26 (2006).",
-    )
-
-
-ALL: Final = _rule("triplet_all", adds=True)
-NEAREST: Final = _rule("triplet_nearest", adds=False)
 
 
 @final
@@ -131,41 +96,21 @@ class Fit(Struct, frozen=True):
     claim: Claim
 
 
-def _fit(name: str, rule: Rule, error: str, most: float | None, least: float | None = None, **parameters: Any) -> Fit:
-    source = "Pfister & Gerstner 2006, tables 3 and 4" if most is not None else "Pfister & Gerstner 2006: pairs fail"
-    return Fit(rule, parameters, Claim(f"error_{name}", error, source, least, most))
+def _fit(name: str, rule: Rule, error: str) -> Fit:
+    claim = Claim(f"error_{name}", error, "Pfister & Gerstner 2006, tables 3 and 4", None, 0.4)
+    return Fit(rule, dict(TRIPLETS[name]), claim)
 
 
 FITS: Final = {
-    "all_full": _fit(
-        "all_full",
-        ALL,
-        "0.34",
-        0.4,
-        tau_x="101 ms",
-        tau_y="125 ms",
-        pair_plus=5e-10,
-        triplet_plus=6.2e-3,
-        pair_minus=7e-3,
-        triplet_minus=2.3e-4,
+    "all_full": _fit("all_full", TRIPLET_FULL, "0.34"),
+    "all_minimal": _fit("all_minimal", TRIPLET_FULL, "0.36"),
+    "nearest_full": _fit("nearest_full", TRIPLET_NEAREST, "0.23 to 0.33"),
+    "nearest_minimal": _fit("nearest_minimal", TRIPLET_NEAREST, "0.34 to 0.35"),
+    "pairs": Fit(
+        TRIPLET_FULL,
+        PAIRS,
+        Claim("error_pairs", "no rule of pairs fits", "Pfister & Gerstner 2006: pairs fail", 5.0, None),
     ),
-    "all_minimal": _fit("all_minimal", ALL, "0.36", 0.4, tau_y="114 ms", triplet_plus=6.5e-3, pair_minus=7.1e-3),
-    "nearest_full": _fit(
-        "nearest_full",
-        NEAREST,
-        "0.23 to 0.33",
-        0.4,
-        tau_x="714 ms",
-        tau_y="40 ms",
-        pair_plus=8.8e-11,
-        triplet_plus=5.3e-2,
-        pair_minus=6.6e-3,
-        triplet_minus=3.1e-3,
-    ),
-    "nearest_minimal": _fit(
-        "nearest_minimal", NEAREST, "0.34 to 0.35", 0.4, tau_y="40 ms", triplet_plus=5e-2, pair_minus=8e-3
-    ),
-    "pairs": _fit("pairs", ALL, "no rule of pairs fits", None, 5.0, pair_plus=PAIR_PLUS, pair_minus=PAIR_MINUS),
 }
 """By name. `pairs` has the amplitudes for which pairs alone come nearest to the data."""
 
