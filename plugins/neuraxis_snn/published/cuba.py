@@ -34,12 +34,14 @@ PROBABILITY: Final = 0.02
 EXCITATORY_MV: Final = 1.62
 INHIBITORY_MV: Final = -9.0
 
-_SOURCE: Final = "Brian2 2.11 and NEST 3.10, the same equations"
+_SOURCE: Final = "the same equations in an independent program"
 
 CLAIMS: Final = (
     Claim("rate_e_hz", "5.4 to 6.2 Hz", _SOURCE, 5.4, 6.2),
     around("rate_i_hz", 5.6, "Hz", _SOURCE, share=0.05),
-    Claim("cv", "0.68 to 0.73", _SOURCE, 0.65, 0.76),
+    # Ours lies above this range with every seed tried. The bounds were set after the first run: they guard against
+    # changes, and do not say that the published range is met.
+    Claim("cv", "0.68 to 0.71; Brian2 0.726, NEST 0.725", _SOURCE, 0.65, 0.76),
 )
 
 
