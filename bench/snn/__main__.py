@@ -2,9 +2,9 @@
 
 PEERS_PYTHON is an interpreter that has what `peers.txt` names; `make bench-snn` makes one. Brian2 runs as a C++
 program of its own, built once; only run phases count, in seconds of processor time, as Brian2 counts them. Runs
-alternate, so that a machine whose speed drifts drifts for all; NEST, which is slower by far, runs once. All use one
-thread. Brian2 and NEST compute in double precision, ours in single precision with integer sums of 30 bits. All spikes
-are recorded everywhere, and ours digests every message.
+alternate, so that a machine whose speed drifts drifts for all; NEST, which is slower by far, runs once, for a second
+of model time. All use one thread. Brian2 and NEST compute in double precision, ours in single precision with integer
+sums of 30 bits. All spikes are recorded everywhere, and ours digests every message.
 """
 
 from __future__ import annotations

@@ -1,5 +1,7 @@
 """NEST, one thread, float64: `with_nest.py GRAPH` prints seconds of the run phase and statistics.
 
+It runs for `SECONDS` of model time; the seconds that it prints are those of the whole time, in proportion.
+
 COBA runs with NEST's adaptive integration; Brunel's graph is NEST's own draw of the same degrees.
 """
 
@@ -17,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import graphs
 
 WARM_UP_MS = 10.0
+SECONDS = 1.0
 
 
 def main(graph: str) -> None:
@@ -35,12 +38,12 @@ def main(graph: str) -> None:
     nest.Prepare()
     nest.Run(WARM_UP_MS)  # builds the tables of connections
     began = time.process_time()
-    nest.Run(p["seconds"] * 1000 - WARM_UP_MS)
-    seconds = (time.process_time() - began) * p["seconds"] / (p["seconds"] - WARM_UP_MS / 1000)
+    nest.Run(SECONDS * 1000 - WARM_UP_MS)
+    seconds = (time.process_time() - began) * p["seconds"] / (SECONDS - WARM_UP_MS / 1000)
     nest.Cleanup()
     events = recorder.get("events")
     neurons, times = np.asarray(events["senders"]) - group[0].global_id, np.asarray(events["times"])
-    found = graphs.statistics(np.rint(times / graphs.DT), neurons, len(group), p["seconds"])
+    found = graphs.statistics(np.rint(times / graphs.DT), neurons, len(group), SECONDS)
     if learning is not None:
         weights = np.asarray(nest.GetConnections(learning, group).weight) / (p["w_max"] * CAPACITY / p["tau"])
         found |= {"w_mean": float(weights.mean()), "w_low": float((weights < 0.1).mean())}
