@@ -8,8 +8,12 @@ same bits as 15 and then 25.
     P.hold           (size,) int32    steps for which a neuron is still refractory
     P.ring, P.count  (slots, size), (slots,) int32   spikes of the last steps: slot `step % slots`
     J.weights        weights of synapses that learn, as in the projection
-    J.TRACE          (size,)          traces of projection J
+    J.TRACE          (size,)          traces of projection J; a signal has one value
+    J.TRACE          as the weights   traces that every synapse has of its own
+    J.seen           as the weights   int64; clock when a synapse was brought up to date, where its rule evolves
     J.clips          (2,) int64       how often its rule met w_min and w_max
+    J.STATE, J.last  (delays, size), (delays, size) int64   short-term plasticity; step of the last spike that arrived
+    clock            (1,) int64       steps in which the network has learned
 
 What never changes is no state: weights of other synapses are scaled integers of the backend's own.
 """
@@ -24,7 +28,7 @@ import numpy as np
 from neuraxis.errors import suggestion
 from neuraxis_snn.errors import EngineMisuse
 from neuraxis_snn.network import power_above
-from neuraxis_snn.rule import COUNTED
+from neuraxis_snn.rule_arrays import RuleArrays
 from neuraxis_snn.spikes import NO_SPIKES, Spikes
 
 if TYPE_CHECKING:
@@ -57,6 +61,9 @@ class Engine(ABC):
             self._lay_out_population(each)
         for projection in network.projections.values():
             self._lay_out_projection(projection)
+            self._lay_out_short_term(projection)
+        if any(each.rule is not None for each in network.projections.values()):
+            self.arrays["clock"] = np.zeros(1, np.int64)
 
     def _lay_out_population(self, population: Population) -> None:
         name, size, model = population.name, population.size, population.model
@@ -75,14 +82,35 @@ class Engine(ABC):
 
     def _lay_out_projection(self, projection: Projection) -> None:
         name, kind = projection.name, self.network.kind
-        if projection.rule is None:
+        if projection.rule is None or projection.program is None:
             return
-        self.arrays[f"{name}.weights"] = projection.weights.astype(kind)
-        self.arrays[f"{name}.clips"] = np.zeros(len(COUNTED), np.int64)
+        weights = self.arrays[f"{name}.weights"] = projection.weights.astype(kind)
+        self.arrays[f"{name}.clips"] = np.zeros(len(projection.program.counted), np.int64)
+        for trace in projection.program.synapse[1:]:
+            first = projection.rule.synapse_traces.get(trace, 0.0)
+            value = projection.numbers[first] if isinstance(first, str) else first
+            self.arrays[f"{name}.{trace}"] = np.full(weights.shape, value, kind)
+        if projection.program.evolve:
+            self.arrays[f"{name}.seen"] = np.zeros(weights.shape, np.int64)
+        for signal in projection.rule.signals:
+            self.arrays[f"{name}.{signal}"] = np.zeros(1, kind)
         for trace in projection.rule.pre_traces:
             self.arrays[f"{name}.{trace}"] = np.zeros(self.network.populations[projection.source].size, kind)
         for trace in projection.rule.post_traces:
             self.arrays[f"{name}.{trace}"] = np.zeros(self.network.populations[projection.target].size, kind)
+
+    def _lay_out_short_term(self, projection: Projection) -> None:
+        if projection.short_term is None:
+            return
+        shape = len(projection.delays), self.network.populations[projection.source].size
+        for state, first in projection.short_term.states.items():
+            value = projection.short_numbers[first] if isinstance(first, str) else first
+            self.arrays[f"{projection.name}.{state}"] = np.full(shape, value, self.network.kind)
+        self.arrays[f"{projection.name}.last"] = np.zeros(shape, np.int64)
+
+    def _clock(self, step: int, *, learning: bool) -> int:
+        """Return in how many steps the network has learned, in a step of this call; with it, if it learns."""
+        return int(self.arrays["clock"][0]) + (step - self.step + 1 if learning else 0)
 
     def fixed_weights(self, projection: Projection) -> np.ndarray:
         """Return the scaled integer weights of synapses that never change, in the order of the projection."""
@@ -124,6 +152,8 @@ class Engine(ABC):
         }
         found = self._run(steps, checked, learning=learning)
         self.step += steps
+        if learning and "clock" in self.arrays:
+            self.arrays["clock"] += steps
         return found
 
     @abstractmethod
@@ -177,10 +207,17 @@ class Engine(ABC):
             EngineMisuse: There is no such projection.
         """
         each = self._projection(projection)
-        if each.rule is None:
-            stored = self.fixed_weights(each) / self.scales[each.target, each.input]
+        if each.rule is not None:
+            stored = self._up_to_date(each)
+        elif each.is_pulled:
+            stored = each.weights.astype(self.network.kind)
         else:
-            stored = self.arrays[f"{projection}.weights"]
+            stored = self.fixed_weights(each) / self.scales[each.target, each.input]
+        return self._as_given(each, stored)
+
+    @staticmethod
+    def _as_given(each: Projection, stored: np.ndarray) -> np.ndarray:
+        """Return values of synapses in the order in which these were given."""
         if each.order is None:
             return stored.copy()
         values = np.empty_like(stored)
@@ -193,12 +230,76 @@ class Engine(ABC):
         A weight counts each time when its rule would have left [w_min, w_max]. Counters are state: they are captured
         and restored, and the same on every backend.
         """
-        learning = [name for name, each in self.network.projections.items() if each.rule is not None]
+        learning = [(name, each.program) for name, each in self.network.projections.items() if each.program is not None]
         return {
             f"{name}.{what}": int(count)
-            for name in learning
-            for what, count in zip(COUNTED, self.arrays[f"{name}.clips"], strict=True)
+            for name, program in learning
+            for what, count in zip(program.counted, self.arrays[f"{name}.clips"], strict=True)
         }
+
+    def trace(self, projection: str, name: str) -> np.ndarray:
+        """Return a copy of what a projection remembers, as of the end of the last step: a trace, signal or state.
+
+        Returns:
+            (pre,) or (post,) for traces of neurons; in the order of `weights` for those of synapses; (1,) for
+            signals; (delays, pre) for states of short-term plasticity, as they were after the last spike.
+
+        Raises:
+            EngineMisuse: There is no such projection or trace.
+        """
+        each = self._projection(projection)
+        own = {} if each.program is None else dict.fromkeys(each.program.synapse[1:])
+        kept = () if each.short_term is None else each.short_term.states
+        rule = each.rule
+        others = () if rule is None else (*rule.pre_traces, *rule.post_traces, *rule.signals)
+        if name not in (*own, *kept, *others):
+            self._misuse(projection, f"it has no trace {name!r}", suggestion(name, (*own, *kept, *others)))
+        if name in own:
+            return self._as_given(each, self._up_to_date(each, name))
+        return self.arrays[f"{projection}.{name}"].copy()
+
+    def reward(self, projection: str, amount: float, *, signal: str = "") -> None:
+        """Raise a signal of a projection, such as dopamine, before the next step.
+
+        Args:
+            projection: Its name; its rule has signals.
+            amount: By how much.
+            signal: Which one; the only one if there is one.
+
+        Raises:
+            EngineMisuse: There is no such projection or signal, or the amount is not finite.
+        """
+        each = self._projection(projection)
+        signals = () if each.rule is None else tuple(each.rule.signals)
+        name = signal or (signals[0] if len(signals) == 1 else "")
+        if name not in signals:
+            reason = f"it has no signal {name!r}" if name else f"it has {len(signals)} signals"
+            self._misuse(
+                projection, reason, f"Name one of {', '.join(signals)}." if signals else "Use rule=REWARD_STDP."
+            )
+        with np.errstate(over="ignore"):
+            raised = self.arrays[f"{projection}.{name}"] + self.network.kind(amount)
+        if not np.isfinite(raised).all():
+            self._misuse(projection, f"a reward of {amount} leaves no finite {name}", "Use a finite, smaller amount.")
+        self._rule_arrays(each).reward(name, amount, *self._ends(each), int(self.arrays["clock"][0]))
+
+    def _rule_arrays(self, each: Projection) -> RuleArrays:
+        return RuleArrays(each, self.arrays, self.network.kind)
+
+    def _ends(self, each: Projection) -> tuple[np.ndarray, np.ndarray]:
+        """Return the neurons that the synapses join, in a form that broadcasts to the shape of the weights."""
+        if each.indptr is None or each.indices is None:
+            return np.arange(each.weights.shape[0])[:, None], np.arange(each.weights.shape[1])[None, :]
+        return np.repeat(np.arange(each.indptr.shape[1] - 1), np.diff(each.indptr[0])), each.indices
+
+    def _up_to_date(self, each: Projection, name: str = "w") -> np.ndarray:
+        """Return weights or a trace of synapses as of the end of the last step; nothing is changed."""
+        stored = self.arrays[f"{each.name}.{'weights' if name == 'w' else name}"]
+        if each.program is None or not each.program.evolve:
+            return stored
+        everything, clock = slice(None), int(self.arrays["clock"][0])
+        found = self._rule_arrays(each).evolved(everything, *self._ends(each), clock, counting=False)
+        return np.asarray(found[name], stored.dtype)
 
     def normalise(self, projection: str, total: float) -> None:
         """Scale the weights onto each neuron so that they sum to `total`, bounded by `w_max`.
@@ -212,6 +313,8 @@ class Engine(ABC):
         if each.rule is None:
             self._misuse(projection, "its weights never change", "Normalise a projection that has a rule.")
         weights, kind = self.arrays[f"{projection}.weights"], self.network.kind
+        if each.program is not None and each.program.evolve:
+            self._rule_arrays(each).settle(*self._ends(each), int(self.arrays["clock"][0]))
         unit = 2.0 ** (NORMAL_BITS[self.network.precision] - power_above(float(each.numbers["w_max"])))
         fixed = np.rint(weights * kind(unit)).astype(self.network.sum_kind)
         size = self.network.populations[each.target].size

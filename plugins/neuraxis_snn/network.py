@@ -21,8 +21,12 @@ from neuraxis_snn.errors import NetworkInvalid
 from neuraxis_snn.numbers import DIGITS, Precision, decimal_of, ratio, rounded
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from neuraxis_snn.expressions import Statement
     from neuraxis_snn.models import Model, Program
     from neuraxis_snn.rule import Rule, RuleProgram
+    from neuraxis_snn.short_term import ShortTerm
 
 SUM_BITS: Final = {"float32": 30, "float64": 52}
 """Bits of a sum of synaptic input, by precision; int32 and int64 hold one more."""
@@ -88,6 +92,7 @@ class Projection(Struct, frozen=True, eq=False):
         indices: (synapses,) int32: targets; None for all-to-all.
         order: For each of these synapses, its number in the caller's order; None for all-to-all.
         rule, program, numbers: Plasticity; None and empty if there is none.
+        short_term, short_program, short_numbers: Short-term plasticity; None and empty if there is none.
     """
 
     name: str
@@ -102,6 +107,14 @@ class Projection(Struct, frozen=True, eq=False):
     rule: Rule | None
     program: RuleProgram | None
     numbers: dict[str, Any]
+    short_term: ShortTerm | None = None
+    short_program: tuple[Statement, ...] = ()
+    short_numbers: dict[str, Any] = {}
+
+    @property
+    def is_pulled(self) -> bool:
+        """Whether what a spike delivers is known only when it arrives."""
+        return self.rule is not None or self.short_term is not None
 
     @property
     def is_dense(self) -> bool:
@@ -211,6 +224,7 @@ class Network:
         post: np.ndarray | None = None,
         delay: str | int | np.ndarray = 1,
         rule: Rule | None = None,
+        short_term: ShortTerm | None = None,
         name: str = "",
         **parameters: Any,
     ) -> None:
@@ -224,8 +238,9 @@ class Network:
             delay: Steps, or a time; with `pre` and `post` also an array of steps. Spikes from outside may have
                 delay 0: they act in the step in which they are given.
             rule: Plasticity, or None.
+            short_term: Short-term plasticity, or None.
             name: Name in the network; default `source->target`.
-            parameters: Of the rule.
+            parameters: Of the rule and of short-term plasticity.
 
         Raises:
             NetworkInvalid: A name is unknown or taken, or shapes, delays, weights or parameters do not fit.
@@ -235,16 +250,20 @@ class Network:
             self._refuse(name, "the name is taken", "Give it another name=….")
         sender, receiver = self._known(source, name), self._known(target, name)
         self._require_input(name, receiver, input)
+        theirs = {
+            each: parameters.pop(each) for each in list(parameters) if short_term and each in short_term.parameters
+        }
         exact = rule.numbers(parameters, self.dt) if rule is not None else {}
         if rule is None and parameters:
             self._refuse(name, f"it has no rule for {sorted(parameters)}", "Pass rule=….")
+        exact_short = short_term.numbers(theirs, self.dt) if short_term is not None else {}
+        self._require_own_names(name, rule, short_term)
         made = self._synapses(name, sender, receiver, weights, pre, post, delay)
-        numbers = {each: rounded(value, self.precision) for each, value in exact.items()}
-        for each, value in numbers.items():
-            if not np.isfinite(value):
-                self._refuse(f"{name}.{each}", f"it is beyond {self.precision}", "Use a smaller number, or float64.")
+        numbers, short_numbers = self._rounded(name, exact), self._rounded(name, exact_short)
         program = rule.program(exact) if rule is not None else None
-        projection = Projection(name, source, target, input, *made, rule, program, numbers)
+        short_program = short_term.program(exact_short) if short_term is not None else ()
+        short = (short_term, short_program, short_numbers)
+        projection = Projection(name, source, target, input, *made, rule, program, numbers, *short)
         if rule is not None and len(projection.delays) > 1:
             self._refuse(name, "plastic synapses have one delay", "Add one projection for each delay.")
         if rule is not None:
@@ -341,6 +360,22 @@ class Network:
         return max(delays, default=0) + 1
 
     # --------------------------------------------------------------------------------- parts
+
+    def _rounded(self, name: str, exact: Mapping[str, Decimal]) -> dict[str, Any]:
+        found = {each: rounded(value, self.precision) for each, value in exact.items()}
+        for each, value in found.items():
+            if not np.isfinite(value):
+                self._refuse(f"{name}.{each}", f"it is beyond {self.precision}", "Use a smaller number, or float64.")
+        return found
+
+    def _require_own_names(self, name: str, rule: Rule | None, short_term: ShortTerm | None) -> None:
+        """Refuse a rule and short-term plasticity that use a name for two things."""
+        if rule is None or short_term is None:
+            return
+        mine = {*rule.declared, *rule.pre_traces, *rule.post_traces, *rule.synapse_traces, *rule.signals}
+        shared = sorted(mine & {*short_term.parameters, *short_term.states})
+        if shared:
+            self._refuse(name, f"its rule and its short-term plasticity both have {shared[0]!r}", "Rename one of them.")
 
     def _add(self, population: Population) -> None:
         if population.name in self.populations:

@@ -13,13 +13,14 @@ from decimal import Decimal
 from typing import Final
 
 from neuraxis_snn.models import Constants, Value
-from neuraxis_snn.numbers import DIGITS, decay
+from neuraxis_snn.numbers import DIGITS, decay, ratio
 from neuraxis_snn.rule import TRACE_FLOOR, Rule, RuleProgram
 
 __all__ = [
     "INHIBITORY_STDP",
     "NEAREST_STDP",
     "PAIR_STDP",
+    "REWARD_STDP",
     "RULES",
     "TRACE_FLOOR",
     "TRIPLETS",
@@ -204,6 +205,52 @@ INHIBITORY_STDP: Final = Rule(
     "negative weight, use w_max = 0 and a negative eta.",
 )
 
+
+def _rewarded(p: Mapping[str, Decimal], dt: Decimal) -> Mapping[str, Decimal]:
+    both = p["tau_c"] + p["tau_d"]
+    return {
+        "decay_pre": decay(dt, p["tau_pre"]),
+        "decay_post": decay(dt, p["tau_post"]),
+        "decay_d": decay(dt, p["tau_d"]),
+        "rate_c": ratio(-dt, p["tau_c"]),
+        "rate_both": DIGITS.divide(DIGITS.multiply(-dt, both), DIGITS.multiply(p["tau_c"], p["tau_d"])),
+        "span": ratio(p["tau_c"], both),
+    }
+
+
+REWARD_STDP: Final = Rule(
+    name="reward_stdp",
+    parameters={
+        **PAIR_STDP.parameters,
+        "tau_c": Value("1 s", "ms", "time constant of eligibility"),
+        "tau_d": Value("200 ms", "ms", "time constant of dopamine"),
+    },
+    pre_traces={"pre": "decay_pre"},
+    post_traces={"post": "decay_post"},
+    signals={"d": "decay_d"},
+    synapse_traces={"c": 0.0, "push": 0.0},
+    evolve="""
+        w = w + push * (span - span * exp(since * rate_both))
+        c = c * exp(since * rate_c)
+        push = c * d
+    """,
+    on_pre="""
+        c = c + post
+        push = c * d
+    """,
+    on_post="""
+        c = c + pre
+        push = c * d
+    """,
+    on_reward="push = c * d",
+    bump_pre="pre = pre + gain_pre",
+    bump_post="post = post + gain_post",
+    constants=_rewarded,
+    source="Pairs change an eligibility c, and dopamine d turns it into weight: dw/dt = c d / tau_d, so a reward of "
+    "1 makes w grow by c * tau_c / (tau_c + tau_d) in the end. Izhikevich, Cereb. Cortex 17 (2007). Between events "
+    "c and d decay exponentially, so the integral is exact.",
+)
+
 RULES: Final = {
     each.name: each
     for each in (
@@ -214,6 +261,7 @@ RULES: Final = {
         TRIPLET_FULL,
         TRIPLET_NEAREST,
         INHIBITORY_STDP,
+        REWARD_STDP,
     )
 }
 """The built-in rules by name."""

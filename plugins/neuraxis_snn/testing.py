@@ -24,6 +24,7 @@ from neuraxis_snn.functions import ARGUMENTS
 from neuraxis_snn.models import MODELS, Model
 from neuraxis_snn.network import Network
 from neuraxis_snn.plasticity import PAIR_STDP, RULES, TRIPLET_STDP
+from neuraxis_snn.short_term import SHORT_TERM
 from neuraxis_snn.spikes import Spikes
 
 STEPS: Final = 160
@@ -89,12 +90,38 @@ class BackendSuite(Suite):
     def test_every_rule_of_plasticity_gives_the_bits_of_the_reference(self) -> None:
         for precision in ("float32", "float64"):
             network, inputs = _learning(precision)
-            self._agree((network, inputs))
+            self._agree((network, inputs), _rewarded, [50, 30, STEPS - 80])
             engine = self.backend().build(network)
+            _rewarded(engine)
             engine.advance(STEPS, inputs)
             for name, each in network.projections.items():
                 if each.rule is not None:
                     assert not np.array_equal(engine.weights(name), each.weights), f"{name} learned nothing"
+
+    def test_rewards_and_pauses_of_learning_give_the_bits_of_the_reference(self) -> None:
+        network, inputs = _learning("float32")
+        found = []
+        for backend in (self.backend(), ReferenceBackend()):
+            engine = backend.build(network)
+            for begin in range(0, STEPS, 40):
+                given = {name: _cut(each, begin, begin + 40) for name, each in inputs.items()}
+                engine.advance(40, given, learning=begin != 80)
+                engine.reward("reward_stdp", 0.5 * begin - 30)
+            weights = {name: engine.weights(name).tobytes() for name in network.projections}
+            found.append((weights, engine.counters(), engine.trace("reward_stdp", "c").tobytes()))
+        assert found[0] == found[1], "weights, counters or traces differ from the reference"
+
+    def test_every_kind_of_short_term_plasticity_gives_the_bits_of_the_reference(self) -> None:
+        self._agree(_short_term("float32"), cuts=[7, 80, STEPS - 87])
+        self._agree(_short_term("float64"))
+
+    def test_short_term_plasticity_goes_on_while_a_network_does_not_learn(self) -> None:
+        network, inputs = _short_term("float64")
+        engine, other = self.backend().build(network), self.backend().build(network)
+        spikes = engine.advance(STEPS, inputs)["layer"].pairs()
+        assert spikes == other.advance(STEPS, inputs, learning=False)["layer"].pairs()
+        assert engine.trace("tsodyks_markram", "u").tobytes() == other.trace("tsodyks_markram", "u").tobytes()
+        assert engine.trace("tsodyks_markram", "u").max() > 0.3
 
     def test_noise_gives_the_bits_of_the_reference(self) -> None:
         network = Network(dt="1 ms")
@@ -298,6 +325,28 @@ def _learning(precision: Any) -> tuple[Network, dict[str, Spikes]]:
             weights = rng.uniform(0.1, 0.3, len(pre))
             ends: dict[str, Any] = {"pre": pre, "post": post, "w_min": 0.1, "w_max": 0.3}
             network.connect("layer", "layer", "input", weights=weights, rule=rule, name=name, **ends)
+    return network, {"inputs": _volleys(9, STEPS, 250, 9)}
+
+
+def _rewarded(engine: Engine) -> None:
+    for name, each in engine.network.projections.items():
+        if each.rule is not None and each.rule.signals:
+            engine.reward(name, 2.0)
+
+
+def _short_term(precision: Any) -> tuple[Network, dict[str, Spikes]]:
+    """Every kind of short-term plasticity, with delays of their own, among neurons, and with a rule besides."""
+    network = Network(dt="1 ms", precision=precision)
+    network.inputs("inputs", 9)
+    network.population("layer", 5, MODELS["lif_delta"], threshold="-64 mV", reset="-70 mV")
+    rng = np.random.default_rng(8)
+    pre, post = _ends(9, 5, 0.7, 3)
+    weights, delays = rng.uniform(0, 12, len(pre)), rng.integers(0, 4, len(pre))
+    for name, kind in SHORT_TERM.items():
+        ends: dict[str, Any] = {"pre": pre, "post": post, "delay": delays}
+        network.connect("inputs", "layer", "input", weights=weights, short_term=kind, name=name, **ends)
+        ends = {"w_max": 2.0, "rule": PAIR_STDP, "name": f"{name}.learns"}
+        network.connect("layer", "layer", "input", weights=rng.uniform(0, 2, (5, 5)), short_term=kind, **ends)
     return network, {"inputs": _volleys(9, STEPS, 250, 9)}
 
 

@@ -7,17 +7,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from neuraxis_snn import MODELS, PAIR_STDP, RULES, Network, NetworkInvalid, Rule, Spikes
+from neuraxis_snn import MODELS, PAIR_STDP, RULES, EngineMisuse, Network, NetworkInvalid, Rule, Spikes
 from neuraxis_snn.backends.with_numba import NumbaBackend
 from neuraxis_snn.backends.with_numpy import NumpyBackend
 from neuraxis_snn.plasticity import (
     INHIBITORY_STDP,
     NEAREST_STDP,
+    REWARD_STDP,
     TRIPLET_FULL,
     TRIPLET_NEAREST,
     TRIPLETS,
     WEIGHTED_STDP,
 )
+from neuraxis_snn.short_term import DEPRESSION, TSODYKS_MARKRAM, ShortTerm
 
 WIDE = {"w_min": -10.0, "w_max": 10.0}
 
@@ -235,3 +237,146 @@ def test_no_rule_takes_numbers_that_are_not_finite_or_too_large(rule: Rule) -> N
     network.inputs("post", 1)
     with pytest.raises(NetworkInvalid, match="beyond float32"):
         _couples(network, 1, rule, "layer", 0.5, w_max=1e39)
+
+
+# ------------------------------------------------------------------------------------ reward
+
+
+def _rewarded(delay: int, *, amount: float = 2.0, tau_d: str = "1 ms") -> tuple[float, float]:
+    """Return (eligibility after a pair, change of the weight long after a reward `delay` steps later)."""
+    network = _network(1)
+    _couples(network, 1, REWARD_STDP, "layer", 0.0, tau_d=tau_d, **WIDE)
+    engine = NumpyBackend().build(network)
+    engine.advance(21, {"pre": _trains([[10]]), "post": _trains([[20]])})
+    eligible = float(engine.trace("layer.hear", "c")[0])
+    engine.advance(delay)
+    engine.reward("layer.hear", amount)
+    engine.advance(4_000)
+    return eligible, float(engine.weights("layer.hear")[0])
+
+
+def test_a_reward_counts_the_less_the_later_it_comes() -> None:
+    eligible, at_once = _rewarded(0)
+    assert eligible == pytest.approx(0.01 * np.exp(-0.5), rel=1e-12)
+    assert at_once == pytest.approx(2.0 * eligible * 1000 / 1001 * (1 - np.exp(-4_000 * 1.001)), rel=1e-9)
+    for delay in (100, 500, 1_000, 3_000):
+        assert _rewarded(delay)[1] / at_once == pytest.approx(np.exp(-delay / 1000), rel=0.02)
+
+
+def test_dopamine_that_lasts_pays_until_it_is_gone() -> None:
+    eligible, found = _rewarded(0, tau_d="200 ms")
+    tau = 1 / (1 / 1000 + 1 / 200)
+    assert found == pytest.approx(2.0 * eligible * (tau / 200) * (1 - np.exp(-4_000 / tau)), rel=1e-9)
+
+
+def test_dopamine_that_is_there_rewards_later_pairs_and_a_punishment_weakens() -> None:
+    network = _network(1)
+    _couples(network, 1, REWARD_STDP, "layer", 0.0, **WIDE)
+    engine = NumpyBackend().build(network)
+    engine.reward("layer.hear", 1.0)
+    engine.advance(2_000, {"pre": _trains([[10]]), "post": _trains([[20]])})
+    after = float(engine.weights("layer.hear")[0])
+    tau = 1 / (1 / 1000 + 1 / 200)
+    expected = 0.01 * np.exp(-0.5) * np.exp(-21 / 200) * (tau / 200) * (1 - np.exp(-(1_979) / tau))
+    assert after == pytest.approx(expected, rel=1e-9)
+    engine.reward("layer.hear", -1.0)
+    engine.advance(1_000)
+    assert engine.weights("layer.hear")[0] < after
+
+
+def test_what_a_synapse_has_of_its_own_does_not_depend_on_when_it_is_looked_at() -> None:
+    found = []
+    for looks in (1, 50):
+        network = _network(2)
+        _couples(network, 2, REWARD_STDP, "layer", 0.5)
+        engine = NumpyBackend().build(network)
+        engine.advance(30, {"pre": _trains([[10], [20]]), "post": _trains([[20], [10]])})
+        engine.reward("layer.hear", 5.0)
+        for _ in range(looks):
+            engine.advance(500 // looks)
+            engine.weights("layer.hear")
+        found.append((engine.weights("layer.hear").tobytes(), engine.counters()))
+    assert found[0] == found[1]
+
+
+def test_rewards_that_reach_nothing_are_refused() -> None:
+    network = _network(1)
+    _couples(network, 1, REWARD_STDP, "layer", 0.5)
+    _couples(network, 1, PAIR_STDP, "other", 0.5)
+    engine = NumpyBackend().build(network)
+    for call in (
+        lambda: engine.reward("nowhere", 1.0),
+        lambda: engine.reward("other.hear", 1.0),
+        lambda: engine.reward("layer.fire", 1.0),
+        lambda: engine.reward("layer.hear", 1.0, signal="e"),
+        lambda: engine.reward("layer.hear", float("nan")),
+        lambda: engine.reward("layer.hear", float("inf")),
+        lambda: engine.trace("layer.hear", "e"),
+    ):
+        with pytest.raises(EngineMisuse):
+            call()
+
+
+# -------------------------------------------------------------------------------- short term
+
+
+def _efficacies(kind: ShortTerm, gap: int, count: int, **parameters: Any) -> np.ndarray:
+    """Return what each of `count` spikes of a regular train delivers, as a share of the weight."""
+    network = Network(dt="1 ms", precision="float64")
+    network.inputs("pre", 1)
+    network.population("neuron", 1, MODELS["lif_delta"], threshold="1 V", rest="0 mV", reset="-1 mV", refractory="0 ms")
+    network.connect("pre", "neuron", "input", weights=1.0, delay=0, short_term=kind, **parameters)
+    engine = NumpyBackend().build(network)
+    found = []
+    for _ in range(count):
+        engine.write("neuron", "v", 0.0)
+        engine.advance(1, {"pre": Spikes.of([(0, 0)])})
+        found.append(float(engine.read("neuron", "v")[0]))
+        engine.advance(gap - 1)
+    return np.array(found)
+
+
+@pytest.mark.parametrize(("rate", "use", "facilitation", "recovery"), [(20, 0.2, 1500, 200), (50, 0.05, 500, 100)])
+def test_a_regular_train_settles_where_the_closed_form_says(
+    rate: int, use: float, facilitation: int, recovery: int
+) -> None:
+    gap = 1000 // rate
+    found = _efficacies(
+        TSODYKS_MARKRAM, gap, 400, use=use, tau_facilitation=f"{facilitation} ms", tau_recovery=f"{recovery} ms"
+    )
+    fall_u, fall_x = np.exp(-gap / facilitation), np.exp(-gap / recovery)
+    u = use * (1 + (1 - use) * (1 - fall_u)) / (1 - (1 - use) * fall_u)  # right after a spike raised it
+    x = (1 - fall_x) / (1 - (1 - u) * fall_x)  # right before a spike uses it
+    assert found[0] == pytest.approx(use + use * (1 - use), rel=1e-12)
+    assert found[-1] == pytest.approx(u * x, rel=1e-9)
+
+
+def test_depression_alone_weakens_and_recovers() -> None:
+    found = _efficacies(DEPRESSION, 50, 60, use=0.4, tau_recovery="300 ms")
+    fall = np.exp(-50 / 300)
+    assert found[0] == pytest.approx(0.4, rel=1e-12)
+    assert (np.diff(found) <= 1e-12).all()
+    assert found[-1] == pytest.approx(0.4 * (1 - fall) / (1 - 0.6 * fall), rel=1e-9)
+
+
+def test_short_term_plasticity_takes_only_shares_and_times() -> None:
+    for wrong in (
+        {"use": 1.5},
+        {"use": -0.1},
+        {"use": float("nan")},
+        {"tau_recovery": "0 ms"},
+        {"tau_recover": "1 ms"},
+    ):
+        with pytest.raises(NetworkInvalid):
+            _efficacies(TSODYKS_MARKRAM, 10, 1, **wrong)
+
+
+def test_a_rule_and_short_term_plasticity_may_not_share_a_name() -> None:
+    clash = ShortTerm("clash", {}, {"pre": 1.0}, "efficacy = pre", lambda _p, _dt: {})
+    network = _network(1)
+    network.population("layer", 1, MODELS["relay"])
+    with pytest.raises(NetworkInvalid, match="both have 'pre'"):
+        network.connect("pre", "layer", "hear", weights=1.0, rule=PAIR_STDP, short_term=clash)
+    bare = ShortTerm("bare", {}, {"q": 1.0}, "q = 1", lambda _p, _dt: {})
+    with pytest.raises(NetworkInvalid, match="efficacy"):
+        network.connect("pre", "layer", "hear", weights=1.0, short_term=bare)

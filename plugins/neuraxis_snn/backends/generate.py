@@ -13,7 +13,8 @@ synapses have delays of their own, it is noted in a calendar of events, which is
 the shortest delay is several steps, a block of neurons is computed for all these steps while it is in the
 processor's cache. None of this changes a bit: sums are integers, and neurons meet only through sums.
 
-Plastic synapses are read when the spike arrives, as their weights change until then; such networks go step by step.
+Synapses with plasticity, short or long, are read when the spike arrives, as what they deliver is known only then; such
+networks go step by step.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from neuraxis_snn import expressions, functions
 from neuraxis_snn.backends.plan import LANES
 from neuraxis_snn.network import MAGIC
 from neuraxis_snn.noise import DROPPED_BITS
-from neuraxis_snn.rule import COUNTED, TRACE_FLOOR
+from neuraxis_snn.rule import TRACE_FLOOR
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from neuraxis_snn.backends.plan import Plan
     from neuraxis_snn.expressions import Statement
     from neuraxis_snn.network import Network, Population, Projection
+    from neuraxis_snn.rule import RuleProgram
 
 PRIMITIVES: Final = (Path(__file__).parent / "primitives.py").read_text(encoding="utf-8")
 INLINE: Final = '@numba.njit(forceinline=True, nogil=True, error_model="numpy")'
@@ -65,12 +67,13 @@ class Source:
     def __init__(self, network: Network, plan: Plan) -> None:
         self.network = network
         self.plan = plan
-        self.arguments = ["first", "steps", "learning", "key0", "key1", "at_once"]
+        self.arguments = ["first", "steps", "learning", "key0", "key1", "at_once", "clock"]
         self._lines: list[str] = []
         self._depth = 1
         self._populations = {name: f"p{number}" for number, name in enumerate(network.populations)}
         self._projections = {name: f"j{number}" for number, name in enumerate(network.projections)}
         self._plastic = [each for each in network.projections.values() if each.rule is not None]
+        self._pulled = [each for each in network.projections.values() if each.is_pulled]
         self._write_function()
         bits = network.precision.removeprefix("float")
         self.text = HEAD.format(
@@ -128,11 +131,12 @@ class Source:
                 if population.model is None:
                     self._take_in(population)
             if self._plastic:
+                self.line("now = clock + begin - first + 1 if learning else clock")
                 with self.block("if learning:"):
                     for projection in self._plastic:
                         self._decay_traces(projection)
-                for projection in self._plastic:
-                    self._pull(projection)
+            for projection in self._pulled:
+                self._pull(projection)
             for population in neurons:
                 self._compute(population)
             for population in neurons:
@@ -197,18 +201,32 @@ class Source:
 
     def _head_of_projection(self, projection: Projection) -> None:
         j = self._projections[projection.name]
-        if projection.rule is None:
+        if not projection.is_pulled:
             self.take(f"{j}_begins", f"{j}_places", f"{j}_weights", f"{j}_delays")
             return
-        self.take(f"{j}_weights", f"{j}_clips", f"{j}_delay", f"{j}_numbers", f"{j}_scale")
+        self.take(f"{j}_weights", f"{j}_delays", f"{j}_scale", f"{j}_high", f"{j}_wide")
+        if not projection.is_dense:
+            self.take(f"{j}_indptr", f"{j}_indices")
+        self._head_of_short_term(projection, j)
+        rule, program = projection.rule, projection.program
+        if rule is None or program is None:
+            return
+        self.take(f"{j}_numbers", f"{j}_clips")
         if projection.is_dense:
-            self.take(f"{j}_high", f"{j}_wide")
             self.line(f"{j}_column = np.empty({LANES}, F)")
         else:
-            self.take(f"{j}_indptr", f"{j}_indices", f"{j}_ends", f"{j}_synapses", f"{j}_sources")
-        self.take(*(f"{j}_{trace}" for trace in (*projection.rule.pre_traces, *projection.rule.post_traces)))
+            self.take(f"{j}_ends", f"{j}_synapses", f"{j}_sources")
+        self.take(*(f"{j}_{each}" for each in (*rule.pre_traces, *rule.post_traces, *rule.signals)))
+        self.take(*(f"{j}_{each}" for each in (*program.synapse[1:], *(["seen"] if program.evolve else []))))
         for number, name in enumerate(projection.numbers):
             self.line(f"{j}_c_{name} = {j}_numbers[{number}]")
+
+    def _head_of_short_term(self, projection: Projection, j: str) -> None:
+        if projection.short_term is None:
+            return
+        self.take(f"{j}_short", f"{j}_last", *(f"{j}_{state}" for state in projection.short_term.states))
+        for number, name in enumerate(projection.short_numbers):
+            self.line(f"{j}_k_{name} = {j}_short[{number}]")
 
     # -------------------------------------------------------------------------------- states
 
@@ -272,7 +290,7 @@ class Source:
     def _push(self, population: Population, spikes: str, low: str, high: str) -> None:
         """Push spikes of step `begin + t` to the sums of all their targets."""
         for each in self.network.projections.values():
-            if each.source != population.name or each.rule is not None:
+            if each.source != population.name or each.is_pulled:
                 continue
             j, t = self._projections[each.name], self._populations[each.target]
             form = self.plan.forms[each.name]
@@ -419,72 +437,82 @@ class Source:
         """Deliver the spikes that arrive in this step, and learn from them."""
         j, p, t = self._projections[each.name], self._populations[each.source], self._populations[each.target]
         sums = f"{t}_now_{each.input}"
-        self.line(f"slot = (begin - {j}_delay + {p}_slots) % {p}_slots")
-        with self.block(f"for q in range({p}_count[slot]):"):
-            self.line(f"pre = {p}_ring[slot, q]")
-            with self.block("if learning:"):
-                self._change_from_arrival(each, j, sums)
-            with self.block("else:"):
-                self._synapse_of_row(each, j)
-                self._arrive(sums, j)
-                self.deeper(-1)
+        with self.block(f"for bundle in range({j}_delays.shape[0]):"):
+            self.line(f"slot = (begin - {j}_delays[bundle] + {p}_slots) % {p}_slots")
+            with self.block(f"for q in range({p}_count[slot]):"):
+                self.line(f"pre = {p}_ring[slot, q]")
+                if each.short_term is not None:
+                    self._gate(each, j)
+                if each.rule is None:
+                    self._arrive(each, j, sums, learning=False)
+                else:
+                    with self.block("if learning:"):
+                        self._arrive(each, j, sums, learning=True)
+                        self._bump(j, each.rule.pre_traces, each.program.bump_pre if each.program else (), each, "pre")
+                    with self.block("else:"):
+                        self._arrive(each, j, sums, learning=False)
 
-    def _synapse_of_row(self, each: Projection, j: str) -> None:
-        """Open a loop over the synapses of `pre`, with target `i` and weight `u_w` at place `s`."""
+    def _gate(self, each: Projection, j: str) -> None:
+        """Compute the efficacy of a spike of `pre`."""
+        assert each.short_term is not None, "the caller checked it"
+        self.line(f"u_since = F(begin - {j}_last[bundle, pre])")
+        for state in each.short_term.states:
+            self.line(f"u_{state} = {j}_{state}[bundle, pre]")
+        self.assign(each.short_program, {name: f"{j}_k_{name}" for name in each.short_numbers})
+        for state in each.short_term.states:
+            self.line(f"{j}_{state}[bundle, pre] = u_{state}")
+        self.line(f"{j}_last[bundle, pre] = begin")
+
+    def _arrive(self, each: Projection, j: str, sums: str, *, learning: bool) -> None:
+        """Deliver a spike of `pre` to its targets `i` through synapses at `s`."""
+        rule, program = each.rule, each.program
+        looks = rule is not None and program is not None and (learning or bool(program.evolve))
+        if rule is not None and looks:
+            for trace in rule.pre_traces:
+                self.line(f"u_{trace} = {j}_{trace}[pre]")
+            for signal in rule.signals:
+                self.line(f"u_{signal} = {j}_{signal}[0]")
+        if program is not None and learning:
+            self._begin_counting(program)
         if each.is_dense:
             self.line(f"row = pre * {j}_wide")
-            self.line(f"for i in range({j}_wide):")
+            head = f"for i in range({j}_wide):"
         else:
-            self.line(f"for s in range({j}_indptr[0, pre], {j}_indptr[0, pre + 1]):")
-        self.deeper(1)
-        self.line("s = row + i" if each.is_dense else f"i = np.int64(get({j}_indices, s))")
-        self.line(f"u_w = get({j}_weights, s)")
-
-    def _change_from_arrival(self, each: Projection, j: str, sums: str) -> None:
-        rule, program = each.rule, each.program
-        assert rule is not None, "the caller checked it"
-        assert program is not None, "a rule is parsed with its projection"
-        names = {name: f"{j}_c_{name}" for name in each.numbers}
-        for trace in rule.pre_traces:
-            self.line(f"u_{trace} = {j}_{trace}[pre]")
-        self._begin_counting()
-        self._synapse_of_row(each, j)
-        self._arrive(sums, j)
-        for trace in rule.post_traces:
-            self.line(f"u_{trace} = get({j}_{trace}, i)")
-        self.assign(program.on_pre, names)
-        self.line(f"put({j}_weights, s, u_w)")
-        self._count()
-        self.deeper(-1)
-        self._end_counting(j)
-        for trace in rule.pre_traces:
-            self.line(f"u_{trace} = {j}_{trace}[pre]")
-        self.assign(program.bump_pre, names)
-        for trace in rule.pre_traces:
-            self.line(f"{j}_{trace}[pre] = u_{trace}")
+            head = f"for s in range({j}_indptr[bundle, pre], {j}_indptr[bundle, pre + 1]):"
+        with self.block(head):
+            self.line("s = row + i" if each.is_dense else f"i = np.int64(get({j}_indices, s))")
+            self.line(f"u_w = get({j}_weights, s)")
+            if rule is not None and program is not None and looks:
+                for trace in rule.post_traces:
+                    self.line(f"u_{trace} = get({j}_{trace}, i)")
+                self._evolve(each, j, learning=learning)
+            weight = "(u_w * u_efficacy)" if each.short_term is not None else "u_w"
+            self.line(f"put({sums}, i, I(get({sums}, i) + I(({weight} * {j}_scale + MAGIC) - MAGIC)))")
+            if program is not None and learning:
+                self.assign(program.on_pre, self._names(each, j))
+                self._keep(program, j)
+        if program is not None and learning:
+            self._end_counting(program, j)
 
     def _learn_from_spikes(self, each: Projection) -> None:
         j, t, rule, program = self._projections[each.name], self._populations[each.target], each.rule, each.program
         assert rule is not None, "the caller checked it"
         assert program is not None, "a rule is parsed with its projection"
-        names = {name: f"{j}_c_{name}" for name in each.numbers}
         with self.block(f"for q in range({t}_m[0]):"):
             self.line(f"post = {t}_list[0, q]")
             for trace in rule.post_traces:
                 self.line(f"u_{trace} = {j}_{trace}[post]")
-            self._begin_counting()
-            if each.is_dense:
-                self._change_column(each, j, names)
+            for signal in rule.signals:
+                self.line(f"u_{signal} = {j}_{signal}[0]")
+            self._begin_counting(program)
+            if each.is_dense and program.synapse == ("w",) and not program.evolve:
+                self._change_column(each, j)
             else:
-                self._change_onto(each, j, names)
-            self._end_counting(j)
-            for trace in rule.post_traces:
-                self.line(f"u_{trace} = {j}_{trace}[post]")
-            self.assign(program.bump_post, names)
-            for trace in rule.post_traces:
-                self.line(f"{j}_{trace}[post] = u_{trace}")
+                self._change_onto(each, j)
+            self._end_counting(program, j)
+            self._bump(j, rule.post_traces, program.bump_post, each, "post")
 
-    def _change_column(self, each: Projection, j: str, names: dict[str, str]) -> None:
+    def _change_column(self, each: Projection, j: str) -> None:
         """Change the weights onto `post`: fetched, changed where they lie side by side, and put back."""
         assert each.rule is not None, "the caller checked it"
         assert each.program is not None, "the caller checked it"
@@ -497,48 +525,92 @@ class Source:
                 self.line(f"u_w = get({j}_column, i)")
                 for trace in each.rule.pre_traces:
                     self.line(f"u_{trace} = get({j}_{trace}, begin_of + i)")
-                self.assign(each.program.on_post, names)
+                self.assign(each.program.on_post, self._names(each, j))
                 self.line(f"put({j}_column, i, u_w)")
-                self._count()
+                self._count(each.program)
             with self.block("for i in range(lanes):"):
                 self.line(f"put({j}_weights, corner + i * {j}_wide, get({j}_column, i))")
 
-    def _change_onto(self, each: Projection, j: str, names: dict[str, str]) -> None:
-        """Change the weights onto `post` one after the other."""
+    def _change_onto(self, each: Projection, j: str) -> None:
+        """Change the synapses onto `post` one after the other."""
         assert each.rule is not None, "the caller checked it"
         assert each.program is not None, "the caller checked it"
-        with self.block(f"for at in range({j}_ends[post], {j}_ends[post + 1]):"):
-            self.line(f"i = np.int64(get({j}_sources, at))")
-            self.line(f"s = get({j}_synapses, at)")
+        dense, sparse = f"for i in range({j}_high):", f"for at in range({j}_ends[post], {j}_ends[post + 1]):"
+        with self.block(dense if each.is_dense else sparse):
+            if each.is_dense:
+                self.line(f"s = i * {j}_wide + post")
+            else:
+                self.line(f"i = np.int64(get({j}_sources, at))")
+                self.line(f"s = get({j}_synapses, at)")
             self.line(f"u_w = get({j}_weights, s)")
             for trace in each.rule.pre_traces:
                 self.line(f"u_{trace} = get({j}_{trace}, i)")
-            self.assign(each.program.on_post, names)
-            self.line(f"put({j}_weights, s, u_w)")
-            self._count()
+            self._evolve(each, j, learning=True)
+            self.assign(each.program.on_post, self._names(each, j))
+            self._keep(each.program, j)
 
-    def _arrive(self, sums: str, j: str) -> None:
-        self.line(f"put({sums}, i, I(get({sums}, i) + I((u_w * {j}_scale + MAGIC) - MAGIC)))")
+    def _evolve(self, each: Projection, j: str, *, learning: bool) -> None:
+        """Read what a synapse has of its own, and bring it up to date."""
+        assert each.program is not None, "the caller checked it"
+        for own in each.program.synapse[1:]:
+            self.line(f"u_{own} = get({j}_{own}, s)")
+        if each.program.evolve:
+            self.line(f"u_since = F(now - get({j}_seen, s))")
+            self.assign(each.program.evolve, self._names(each, j))
+            if learning:
+                self._count(each.program)
 
-    def _begin_counting(self) -> None:
-        for each in COUNTED:
+    def _keep(self, program: RuleProgram, j: str) -> None:
+        """Store what became of a synapse."""
+        self.line(f"put({j}_weights, s, u_w)")
+        for own in program.synapse[1:]:
+            self.line(f"put({j}_{own}, s, u_{own})")
+        if program.evolve:
+            self.line(f"put({j}_seen, s, now)")
+        self._count(program)
+
+    def _bump(
+        self, j: str, traces: Iterable[str], statements: Iterable[Statement], each: Projection, neuron: str
+    ) -> None:
+        for trace in traces:
+            self.line(f"u_{trace} = {j}_{trace}[{neuron}]")
+        self.assign(statements, self._names(each, j))
+        for trace in traces:
+            self.line(f"{j}_{trace}[{neuron}] = u_{trace}")
+
+    def _names(self, each: Projection, j: str) -> dict[str, str]:
+        return {name: f"{j}_c_{name}" for name in each.numbers}
+
+    def _begin_counting(self, program: RuleProgram) -> None:
+        for each in program.counted:
             self.line(f"n_{each} = np.int32(0)")
 
-    def _count(self) -> None:
-        for each in COUNTED:
+    def _count(self, program: RuleProgram) -> None:
+        for each in program.counted:
             self.line(f"n_{each} = np.int32(n_{each} + np.int32(u_{each}))")
 
-    def _end_counting(self, j: str) -> None:
-        for number, each in enumerate(COUNTED):
+    def _end_counting(self, program: RuleProgram, j: str) -> None:
+        for number, each in enumerate(program.counted):
             self.line(f"{j}_clips[{number}] += n_{each}")
 
     def _decay_traces(self, each: Projection) -> None:
-        j, rule = self._projections[each.name], each.rule
+        j, rule, program = self._projections[each.name], each.rule, each.program
         assert rule is not None, "only plastic projections have traces"
-        for trace, factor in {**rule.pre_traces, **rule.post_traces}.items():
-            with self.block(f"for i in range({j}_{trace}.shape[0]):"):
-                self.line(f"x = {j}_{trace}[i] * {j}_c_{factor}")
-                self.line(f"{j}_{trace}[i] = select(abs(x) < FLOOR, F(0), x)")
+        assert program is not None, "a rule is parsed with its projection"
+        for traces, drift in ((rule.pre_traces, program.drift_pre), (rule.post_traces, program.drift_post)):
+            if drift:
+                with self.block(f"for i in range({j}_{next(iter(traces))}.shape[0]):"):
+                    for trace, factor in traces.items():
+                        self.line(f"u_{trace} = {j}_{trace}[i]{f' * {j}_c_{factor}' if factor else ''}")
+                    self.assign(drift, self._names(each, j))
+                    for trace in traces:
+                        self.line(f"{j}_{trace}[i] = select(abs(u_{trace}) < FLOOR, F(0), u_{trace})")
+        drifting = {*(rule.pre_traces if program.drift_pre else ()), *(rule.post_traces if program.drift_post else ())}
+        for trace, factor in {**rule.pre_traces, **rule.post_traces, **rule.signals}.items():
+            if trace not in drifting:
+                with self.block(f"for i in range({j}_{trace}.shape[0]):"):
+                    self.line(f"x = {j}_{trace}[i]{f' * {j}_c_{factor}' if factor else ''}")
+                    self.line(f"{j}_{trace}[i] = select(abs(x) < FLOOR, F(0), x)")
 
 
 @final

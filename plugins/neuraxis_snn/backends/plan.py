@@ -88,7 +88,7 @@ class Plan:
         self.rows = {
             each.name: self._rows(each, scales[each.target, each.input])
             for each in network.projections.values()
-            if each.rule is None
+            if not each.is_pulled
         }
         self.forms = {
             name: Form(len(rows.weights) == 1, len(network.projections[name].delays) > 1)
@@ -104,8 +104,8 @@ class Plan:
         assert population.model is not None, "the caller checked it"
         names = [*population.model.states, *(["hold"] if population.refractory else [])]
         incoming = [each for each in self._network.projections.values() if each.target == population.name]
-        plastic = {each.input for each in incoming if each.rule is not None}
-        static = [each for each in incoming if each.rule is None]
+        plastic = {each.input for each in incoming if each.is_pulled}
+        static = [each for each in incoming if not each.is_pulled]
         return Layout(
             rows={name: row for row, name in enumerate(names)},
             blocks=-(-population.size // LANES),
@@ -174,7 +174,7 @@ def _by_source(indptr: np.ndarray, delays: tuple[int, ...]) -> tuple[np.ndarray,
 def _steps_at_once(network: Network) -> int:
     """Return for how many steps neurons cannot hear of each other."""
     projections = network.projections.values()
-    if any(each.rule is not None for each in projections):
+    if any(each.is_pulled for each in projections):
         return 1
     inside = [min(each.delays) for each in projections if network.populations[each.source].model is not None]
     return min([STEPS_AT_ONCE, *inside])

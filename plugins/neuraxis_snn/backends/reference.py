@@ -10,7 +10,7 @@ from neuraxis_snn import expressions, noise
 from neuraxis_snn.engine import Engine
 from neuraxis_snn.functions import functions
 from neuraxis_snn.network import MAGIC, network_of
-from neuraxis_snn.rule import COUNTED, TRACE_FLOOR
+from neuraxis_snn.rule import TRACE_FLOOR
 from neuraxis_snn.spikes import Spikes
 
 if TYPE_CHECKING:
@@ -41,7 +41,10 @@ class ReferenceEngine(Engine):
         super().__init__(network)
         self._code = {each.name: _NeuronCode(each, network.kind) for each in network.populations.values() if each.model}
         self._rules = {each.name: _RuleCode(each, network.kind) for each in network.projections.values() if each.rule}
-        self._fixed = {each.name: self.fixed_weights(each) for each in network.projections.values() if not each.rule}
+        projections = network.projections.values()
+        self._gates = {each.name: _GateCode(each, network.kind) for each in projections if each.short_term}
+        self._fixed = {each.name: self.fixed_weights(each) for each in projections if not each.is_pulled}
+        self._unlearned = {each.name: each.weights.astype(network.kind) for each in projections if not each.rule}
 
     @np.errstate(all="ignore")  # infinities are values here, as in compiled code
     def _run(self, steps: int, inputs: Mapping[str, Spikes], *, learning: bool) -> dict[str, Spikes]:
@@ -139,42 +142,55 @@ class ReferenceEngine(Engine):
             sums[neuron] += weight * sum(word >= int(limit) for limit in drive.limits)
 
     def _deliver(self, each: Projection, step: int, sums: list[int], *, learning: bool) -> None:
-        weights = self._fixed[each.name] if each.rule is None else self.arrays[f"{each.name}.weights"]
-        kind = self.network.kind
+        kind, rule, gate = self.network.kind, self._rules.get(each.name), self._gates.get(each.name)
         magic, scale = kind(MAGIC[self.network.precision]), kind(self.scales[each.target, each.input])
         for bundle, delay in enumerate(each.delays):
             for neuron in self._spiked(each.source, step - delay):
+                efficacy = gate.on_spike(self.arrays, (bundle, neuron), step) if gate is not None else None
                 for place, target in self._synapses_from(each, bundle, neuron):
-                    if each.rule is None:
-                        sums[target] += int(weights[place])
+                    if not each.is_pulled:
+                        sums[target] += int(self._fixed[each.name][place])
                         continue
-                    sums[target] += int((weights[place] * scale + magic) - magic)
-                    if learning:
-                        self._rules[each.name].on_pre(self.arrays, weights, place, neuron, target)
-        if each.rule is not None and learning:
+                    if rule is not None:
+                        clock = self._clock(step, learning=learning)
+                        weight = rule.arrive(self.arrays, place, neuron, target, clock, learning=learning)
+                    else:
+                        weight = self._unlearned[each.name][place]
+                    if efficacy is not None:
+                        weight = weight * efficacy
+                    sums[target] += int((weight * scale + magic) - magic)
+        if rule is not None and learning:
             for neuron in self._spiked(each.source, step - each.delays[0]):
-                self._rules[each.name].bump_pre(self.arrays, neuron)
+                rule.bump_pre(self.arrays, neuron)
 
     def _learn_from_spikes(self, each: Projection, step: int) -> None:
-        weights, rule = self.arrays[f"{each.name}.weights"], self._rules[each.name]
+        rule, clock = self._rules[each.name], self._clock(step, learning=True)
         spiked = set(self._spiked(each.target, step))
         if not spiked:
             return
         for neuron in range(self.network.populations[each.source].size):
             for place, target in self._synapses_from(each, 0, neuron):
                 if target in spiked:
-                    rule.on_post(self.arrays, weights, place, neuron, target)
+                    rule.leave(self.arrays, place, neuron, target, clock)
         for target in sorted(spiked):
             rule.bump_post(self.arrays, target)
 
     def _decay_traces(self, projection: str) -> None:
         each = self.network.projections[projection]
         assert each.rule is not None, "only plastic projections have traces"
-        for trace, factor in {**each.rule.pre_traces, **each.rule.post_traces}.items():
+        for trace, factor in {**each.rule.pre_traces, **each.rule.post_traces, **each.rule.signals}.items():
             values = self.arrays[f"{projection}.{trace}"]
-            for neuron in np.flatnonzero(values):  # zero stays zero
-                decayed = values[neuron] * each.numbers[factor]
-                values[neuron] = decayed if abs(decayed) >= TRACE_FLOOR else 0
+            for place in np.flatnonzero(values) if factor else ():  # zero stays zero
+                values[place] = values[place] * each.numbers[factor]
+        if each.rule.drift_pre:
+            for neuron in range(self.network.populations[each.source].size):
+                self._rules[projection].drift_pre(self.arrays, neuron)
+        if each.rule.drift_post:
+            for neuron in range(self.network.populations[each.target].size):
+                self._rules[projection].drift_post(self.arrays, neuron)
+        for trace in (*each.rule.pre_traces, *each.rule.post_traces, *each.rule.signals):
+            values = self.arrays[f"{projection}.{trace}"]
+            values[abs(values) < TRACE_FLOOR] = 0
 
 
 # ------------------------------------------------------------------------------------- code
@@ -225,28 +241,58 @@ class _RuleCode:
     def __init__(self, projection: Projection, kind: Any) -> None:
         assert projection.rule is not None, "only plastic projections have rules"
         assert projection.program is not None, "a rule is parsed with its projection"
-        program, name, numbers = projection.program, projection.name, projection.numbers
-        pre, post = tuple(projection.rule.pre_traces), tuple(projection.rule.post_traces)
+        rule, program, name, numbers = projection.rule, projection.program, projection.name, projection.numbers
+        pre, post = tuple(rule.pre_traces), tuple(rule.post_traces)
         self._pre, self._post = [f"{name}.{each}" for each in pre], [f"{name}.{each}" for each in post]
-        self._clips = f"{name}.clips"
-        changed = _results(["w", *COUNTED])
-        self._on_pre = _function(["w", *pre, *post], _lines(program.on_pre), changed, numbers, kind)
-        self._on_post = _function(["w", *pre, *post], _lines(program.on_post), changed, numbers, kind)
+        self._signals = [f"{name}.{each}" for each in rule.signals]
+        self._synapse = [f"{name}.{'weights' if each == 'w' else each}" for each in program.synapse]
+        self._clips, self._seen, self._kind = f"{name}.clips", f"{name}.seen", kind
+        self._evolves = bool(program.evolve)
+        reads, changed = [*pre, *post, *rule.signals, *program.synapse], _results([*program.synapse, *program.counted])
+        self._evolve = _function(
+            ["since", *reads], _lines(program.evolve), changed if program.evolve else "()", numbers, kind
+        )
+        self._on_pre = _function(reads, _lines(program.on_pre), changed, numbers, kind)
+        self._on_post = _function(reads, _lines(program.on_post), changed, numbers, kind)
         self._bump_pre = _function(pre, _lines(program.bump_pre), _results(pre), numbers, kind)
         self._bump_post = _function(post, _lines(program.bump_post), _results(post), numbers, kind)
+        self._drift_pre = _function(pre, _lines(program.drift_pre), _results(pre), numbers, kind)
+        self._drift_post = _function(post, _lines(program.drift_post), _results(post), numbers, kind)
 
-    def on_pre(self, arrays: Mapping[str, np.ndarray], weights: np.ndarray, place: Any, pre: int, post: int) -> None:
-        self._change(self._on_pre, arrays, weights, place, pre, post)
+    def arrive(
+        self, arrays: Mapping[str, np.ndarray], place: Any, pre: int, post: int, clock: int, *, learning: bool
+    ) -> Any:
+        """Return the weight of a synapse at which a spike arrives, as it is delivered; then learn from the spike."""
+        traces, synapse = self._evolved(arrays, place, pre, post, clock, counting=learning)
+        if learning:
+            self._store(arrays, place, clock, self._on_pre(*traces, *synapse))
+        return synapse[0]
 
-    def on_post(self, arrays: Mapping[str, np.ndarray], weights: np.ndarray, place: Any, pre: int, post: int) -> None:
-        self._change(self._on_post, arrays, weights, place, pre, post)
+    def leave(self, arrays: Mapping[str, np.ndarray], place: Any, pre: int, post: int, clock: int) -> None:
+        """Learn from a spike of the receiving neuron."""
+        traces, synapse = self._evolved(arrays, place, pre, post, clock, counting=True)
+        self._store(arrays, place, clock, self._on_post(*traces, *synapse))
 
-    def _change(
-        self, code: Any, arrays: Mapping[str, np.ndarray], weights: np.ndarray, place: Any, pre: int, post: int
-    ) -> None:
+    def _evolved(
+        self, arrays: Mapping[str, np.ndarray], place: Any, pre: int, post: int, clock: int, *, counting: bool
+    ) -> tuple[list[Any], list[Any]]:
         traces = [arrays[each][pre] for each in self._pre] + [arrays[each][post] for each in self._post]
-        weights[place], *clipped = code(weights[place], *traces)
-        arrays[self._clips] += np.array(clipped, np.int64)
+        traces += [arrays[each][0] for each in self._signals]
+        synapse = [arrays[each][place] for each in self._synapse]
+        if self._evolves:
+            since = self._kind(clock - arrays[self._seen][place])
+            found = self._evolve(since, *traces, *synapse)
+            synapse = list(found[: len(synapse)])
+            if counting:
+                arrays[self._clips] += np.array(found[len(synapse) :], np.int64)
+        return traces, synapse
+
+    def _store(self, arrays: Mapping[str, np.ndarray], place: Any, clock: int, found: tuple[Any, ...]) -> None:
+        for each, value in zip(self._synapse, found, strict=False):
+            arrays[each][place] = value
+        arrays[self._clips] += np.array(found[len(self._synapse) :], np.int64)
+        if self._evolves:
+            arrays[self._seen][place] = clock
 
     def bump_pre(self, arrays: Mapping[str, np.ndarray], neuron: int) -> None:
         self._bump(self._bump_pre, self._pre, arrays, neuron)
@@ -254,6 +300,33 @@ class _RuleCode:
     def bump_post(self, arrays: Mapping[str, np.ndarray], neuron: int) -> None:
         self._bump(self._bump_post, self._post, arrays, neuron)
 
+    def drift_pre(self, arrays: Mapping[str, np.ndarray], neuron: int) -> None:
+        self._bump(self._drift_pre, self._pre, arrays, neuron)
+
+    def drift_post(self, arrays: Mapping[str, np.ndarray], neuron: int) -> None:
+        self._bump(self._drift_post, self._post, arrays, neuron)
+
     def _bump(self, code: Any, traces: list[str], arrays: Mapping[str, np.ndarray], neuron: int) -> None:
         for each, value in zip(traces, code(*(arrays[each][neuron] for each in traces)), strict=True):
             arrays[each][neuron] = value
+
+
+@final
+class _GateCode:
+    """Short-term plasticity as a function for one spike."""
+
+    def __init__(self, projection: Projection, kind: Any) -> None:
+        assert projection.short_term is not None, "the caller checked it"
+        states, self._kind = tuple(projection.short_term.states), kind
+        self._states, self._last = [f"{projection.name}.{each}" for each in states], f"{projection.name}.last"
+        lines, results = _lines(projection.short_program), _results(["efficacy", *states])
+        self._on_spike = _function(["since", *states], lines, results, projection.short_numbers, kind)
+
+    def on_spike(self, arrays: Mapping[str, np.ndarray], place: tuple[int, int], step: int) -> Any:
+        """Return the efficacy of a spike: the share of each weight that is delivered."""
+        since = self._kind(step - arrays[self._last][place])
+        efficacy, *states = self._on_spike(since, *(arrays[each][place] for each in self._states))
+        for each, value in zip(self._states, states, strict=True):
+            arrays[each][place] = value
+        arrays[self._last][place] = step
+        return self._kind(efficacy)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from neuraxis_snn.network import Network, Population, Projection
+    from neuraxis_snn.rule import Rule, RuleProgram
 
 NAME: Final = "numba"
 
@@ -114,7 +115,7 @@ class NumbaEngine(Engine):
         return found
 
     def _of_projection(self, j: str, each: Projection) -> dict[str, Any]:
-        if each.rule is None:
+        if not each.is_pulled:
             rows = self._plan.rows[each.name]
             return {
                 f"{j}_begins": rows.begins,
@@ -124,18 +125,28 @@ class NumbaEngine(Engine):
             }
         kind = self.network.kind
         found: dict[str, Any] = {
-            f"{j}_weights": self.arrays[f"{each.name}.weights"].reshape(-1),
+            f"{j}_weights": each.weights.astype(kind).reshape(-1),
             f"{j}_high": self.network.populations[each.source].size,
             f"{j}_wide": self.network.populations[each.target].size,
-            f"{j}_clips": self.arrays[f"{each.name}.clips"],
-            f"{j}_delay": each.delays[0],
+            f"{j}_delays": np.array(each.delays, np.int64),
             f"{j}_indptr": each.indptr,
             f"{j}_indices": each.indices,
-            f"{j}_numbers": np.array(list(each.numbers.values()), kind),
             f"{j}_scale": kind(self.scales[each.target, each.input]),
         }
-        for trace in (*each.rule.pre_traces, *each.rule.post_traces):
-            found[f"{j}_{trace}"] = self.arrays[f"{each.name}.{trace}"]
+        if each.short_term is not None:
+            found[f"{j}_short"] = np.array(list(each.short_numbers.values()), kind)
+            found |= {f"{j}_{name}": self.arrays[f"{each.name}.{name}"] for name in (*each.short_term.states, "last")}
+        if each.rule is not None and each.program is not None:
+            found |= self._of_rule(j, each, each.rule, each.program)
+        return found
+
+    def _of_rule(self, j: str, each: Projection, rule: Rule, program: RuleProgram) -> dict[str, Any]:
+        kind, name = self.network.kind, each.name
+        found: dict[str, Any] = {f"{j}_numbers": np.array(list(each.numbers.values()), kind)}
+        own = (*program.synapse[1:], *(["seen"] if program.evolve else []))
+        found |= {f"{j}_{what}": self.arrays[f"{name}.{what}"].reshape(-1) for what in ("weights", *own)}
+        others = ("clips", *rule.pre_traces, *rule.post_traces, *rule.signals)
+        found |= {f"{j}_{what}": self.arrays[f"{name}.{what}"] for what in others}
         if not each.is_dense:
             found[f"{j}_ends"], found[f"{j}_synapses"], found[f"{j}_sources"] = synapses_by_target(each, self.network)
         return found
@@ -153,7 +164,7 @@ class NumbaEngine(Engine):
             if self._plan.layouts[name].calendar:
                 self._argument(f"{self._names[name]}_filled")[:] = 0
         for each in self.network.projections.values():
-            if each.rule is None:
+            if not each.is_pulled:
                 self._push_again(each)
 
     def _argument(self, name: str) -> np.ndarray:
@@ -202,7 +213,8 @@ class NumbaEngine(Engine):
     ) -> None:
         values = self._arguments
         keys = np.uint64(self.key[0]), np.uint64(self.key[1])
-        values[:6] = [self.step + begin, steps, learning, *keys, self._plan.at_once]
+        clock = self._clock(self.step + begin - 1, learning=learning) if "clock" in self.arrays else 0
+        values[:7] = [self.step + begin, steps, learning, *keys, self._plan.at_once, clock]
         for number, name in enumerate(self.network.populations):
             if name in inputs:
                 spikes = inputs[name]

@@ -8,15 +8,13 @@ import numpy as np
 
 from neuraxis_snn import expressions, noise
 from neuraxis_snn.engine import Engine
-from neuraxis_snn.functions import functions
 from neuraxis_snn.network import MAGIC, network_of, synapses_by_target
-from neuraxis_snn.rule import COUNTED, TRACE_FLOOR
+from neuraxis_snn.rule_arrays import RuleArrays, array_code, space_of
 from neuraxis_snn.spikes import NO_SPIKES, Spikes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-    from neuraxis_snn.expressions import Statement
     from neuraxis_snn.network import Drive, Network, Population, Projection
 
 NAME: Final = "numpy"
@@ -39,10 +37,13 @@ class NumpyEngine(Engine):
     def __init__(self, network: Network) -> None:
         super().__init__(network)
         self._neurons = [self._neurons_of(each) for each in network.populations.values()]
-        self._rules = {each.name: _Rule(each, network.kind) for each in network.projections.values() if each.rule}
+        projections = network.projections.values()
+        self._rules = {each.name: RuleArrays(each, self.arrays, network.kind) for each in projections if each.rule}
+        self._gates = {each.name: _Gate(each, self.arrays, network.kind) for each in projections if each.short_term}
         self._sums = {key: np.zeros(network.populations[key[0]].size, network.sum_kind) for key in self.scales}
-        self._fixed = {each.name: self.fixed_weights(each) for each in network.projections.values() if not each.rule}
-        sparse = [each for each in network.projections.values() if each.rule and not each.is_dense]
+        self._fixed = {each.name: self.fixed_weights(each) for each in projections if not each.is_pulled}
+        self._unlearned = {each.name: each.weights.astype(network.kind) for each in projections if not each.rule}
+        sparse = [each for each in projections if each.rule and not each.is_dense]
         self._reversed = {each.name: synapses_by_target(each, network) for each in sparse}
 
     def _neurons_of(self, population: Population) -> Any:
@@ -128,25 +129,35 @@ class NumpyEngine(Engine):
         sums += (counts * self.fixed_weight(drive)).astype(sums.dtype)
 
     def _deliver(self, each: Projection, step: int, *, learning: bool) -> None:
-        weights = self._fixed[each.name] if each.rule is None else self.arrays[f"{each.name}.weights"]
-        sums = self._sums[each.target, each.input]
+        sums, rule = self._sums[each.target, each.input], self._rules.get(each.name)
         for bundle, delay in enumerate(each.delays):
             for neuron in self._spiked(each.source, step - delay):
                 if each.indptr is None or each.indices is None:
                     place: Any = neuron
                     targets: Any = slice(None)
                 else:
-                    place = targets = slice(each.indptr[bundle, neuron], each.indptr[bundle, neuron + 1])
+                    place = slice(each.indptr[bundle, neuron], each.indptr[bundle, neuron + 1])
                     targets = each.indices[place]
-                arriving = weights[place] if each.rule is None else self._integers(each, weights[place])
+                if not each.is_pulled:
+                    arriving = self._fixed[each.name][place]
+                else:
+                    weights = (
+                        self._unlearned[each.name][place]
+                        if rule is None
+                        else rule.arrive(
+                            place, neuron, targets, self._clock(step, learning=learning), learning=learning
+                        )
+                    )
+                    gate = self._gates.get(each.name)
+                    arriving = self._integers(
+                        each, weights if gate is None else weights * gate.on_spike((bundle, neuron), step)
+                    )
                 if each.indices is None:
                     sums += arriving
                 else:
                     np.add.at(sums, targets, arriving)
-                if each.rule is not None and learning:
-                    weights[place] = self._rules[each.name].on_pre(self.arrays, weights[place], neuron, targets)
-        if each.rule is not None and learning:
-            self._rules[each.name].bump_pre(self.arrays, self._spiked(each.source, step - each.delays[0]))
+        if rule is not None and learning:
+            rule.bump_pre(self._spiked(each.source, step - each.delays[0]))
 
     def _integers(self, each: Projection, weights: np.ndarray) -> np.ndarray:
         kind = self.network.kind
@@ -155,26 +166,20 @@ class NumpyEngine(Engine):
         return integers
 
     def _learn_from_spikes(self, each: Projection, step: int) -> None:
-        weights, rule = self.arrays[f"{each.name}.weights"], self._rules[each.name]
+        rule, clock = self._rules[each.name], self._clock(step, learning=True)
         spiked = self._spiked(each.target, step)
         for neuron in spiked:
             if each.indices is None:
-                weights[:, neuron] = rule.on_post(self.arrays, weights[:, neuron], slice(None), neuron)
+                rule.leave((slice(None), neuron), slice(None), neuron, clock)
             else:
                 ends, synapses, sources = self._reversed[each.name]
                 span = slice(ends[neuron], ends[neuron + 1])
-                place = synapses[span]
-                weights[place] = rule.on_post(self.arrays, weights[place], sources[span], neuron)
-        rule.bump_post(self.arrays, spiked)
+                rule.leave(synapses[span], sources[span], neuron, clock)
+        rule.bump_post(spiked)
 
     def _decay_traces(self) -> None:
-        for name in self._rules:
-            each = self.network.projections[name]
-            assert each.rule is not None, "only plastic projections have traces"
-            for trace, factor in {**each.rule.pre_traces, **each.rule.post_traces}.items():
-                values = self.arrays[f"{name}.{trace}"]
-                values *= each.numbers[factor]
-                values[np.abs(values) < TRACE_FLOOR] = 0
+        for rule in self._rules.values():
+            rule.decay()
 
 
 def _joined(parts: list[tuple[int, np.ndarray]]) -> Spikes:
@@ -187,21 +192,6 @@ def _joined(parts: list[tuple[int, np.ndarray]]) -> Spikes:
 # ------------------------------------------------------------------------------------- code
 
 
-def _space(kind: Any) -> dict[str, Any]:
-    return {**functions(np.dtype(kind).name, "array"), "F": kind, "where": np.where, "__builtins__": {}}
-
-
-def _array_code(statements: tuple[Statement, ...], kind: Any) -> Callable[[dict[str, Any]], None]:
-    lines = [f"{each.target} = {expressions.code(each.value, 'array')}" for each in statements]
-    compiled = compile("\n".join(lines) or "pass", "<equations>", "exec")
-    space = _space(kind)
-
-    def execute(values: dict[str, Any]) -> None:
-        exec(compiled, space, values)
-
-    return execute
-
-
 @final
 class _Neurons:
     """The equations of a model, to be computed for a population."""
@@ -209,11 +199,11 @@ class _Neurons:
     def __init__(self, population: Population, kind: Any) -> None:
         program = population.program
         assert program is not None, "places without a model have no equations"
-        self.slowly = _array_code(program.slowly, kind)
-        self.update = _array_code(program.update, kind)
-        self.after = _array_code(program.after, kind)
+        self.slowly = array_code(program.slowly, kind)
+        self.update = array_code(program.update, kind)
+        self.after = array_code(program.after, kind)
         self._threshold = compile(expressions.code(program.threshold, "array"), "<threshold>", "eval")
-        self._space = _space(kind)
+        self._space = space_of(kind)
         self._size = population.size
 
     def crosses(self, values: dict[str, Any]) -> np.ndarray:
@@ -222,44 +212,22 @@ class _Neurons:
 
 
 @final
-class _Rule:
-    """A rule, to be computed for the synapses of one neuron."""
+class _Gate:
+    """Short-term plasticity of the spikes that one neuron sends."""
 
-    def __init__(self, projection: Projection, kind: Any) -> None:
-        assert projection.rule is not None, "only plastic projections have rules"
-        assert projection.program is not None, "a rule is parsed with its projection"
-        program, self._name, self._numbers = projection.program, projection.name, projection.numbers
-        self._pre, self._post = tuple(projection.rule.pre_traces), tuple(projection.rule.post_traces)
-        self._on_pre, self._on_post = _array_code(program.on_pre, kind), _array_code(program.on_post, kind)
-        self._bump_pre, self._bump_post = _array_code(program.bump_pre, kind), _array_code(program.bump_post, kind)
+    def __init__(self, projection: Projection, arrays: Mapping[str, np.ndarray], kind: Any) -> None:
+        assert projection.short_term is not None, "the caller checked it"
+        self._numbers, self._kind = projection.short_numbers, kind
+        self._states = {each: arrays[f"{projection.name}.{each}"] for each in projection.short_term.states}
+        self._last = arrays[f"{projection.name}.last"]
+        self._on_spike = array_code(projection.short_program, kind)
 
-    def on_pre(self, arrays: Mapping[str, np.ndarray], weights: np.ndarray, pre: Any, post: Any) -> np.ndarray:
-        return self._changed(self._on_pre, arrays, weights, pre, post)
-
-    def on_post(self, arrays: Mapping[str, np.ndarray], weights: np.ndarray, pre: Any, post: Any) -> np.ndarray:
-        return self._changed(self._on_post, arrays, weights, pre, post)
-
-    def _changed(
-        self, code: Any, arrays: Mapping[str, np.ndarray], weights: np.ndarray, pre: Any, post: Any
-    ) -> np.ndarray:
-        values = dict(self._numbers)
-        values |= {each: arrays[f"{self._name}.{each}"][pre] for each in self._pre}
-        values |= {each: arrays[f"{self._name}.{each}"][post] for each in self._post}
-        values["w"] = weights
-        code(values)
-        for number, each in enumerate(COUNTED):
-            arrays[f"{self._name}.clips"][number] += np.count_nonzero(values[each])
-        changed: np.ndarray = values["w"]
-        return changed
-
-    def bump_pre(self, arrays: Mapping[str, np.ndarray], neurons: np.ndarray) -> None:
-        self._bump(self._bump_pre, self._pre, arrays, neurons)
-
-    def bump_post(self, arrays: Mapping[str, np.ndarray], neurons: np.ndarray) -> None:
-        self._bump(self._bump_post, self._post, arrays, neurons)
-
-    def _bump(self, code: Any, traces: tuple[str, ...], arrays: Mapping[str, np.ndarray], neurons: np.ndarray) -> None:
-        values = dict(self._numbers) | {each: arrays[f"{self._name}.{each}"][neurons] for each in traces}
-        code(values)
-        for each in traces:
-            arrays[f"{self._name}.{each}"][neurons] = values[each]
+    def on_spike(self, place: tuple[int, int], step: int) -> Any:
+        """Return the efficacy of a spike: the share of each weight that is delivered."""
+        values = {**self._numbers, **{each: array[place] for each, array in self._states.items()}}
+        values["since"] = self._kind(step - self._last[place])
+        self._on_spike(values)
+        for each, array in self._states.items():
+            array[place] = values[each]
+        self._last[place] = step
+        return self._kind(values["efficacy"])
