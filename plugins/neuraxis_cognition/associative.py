@@ -120,5 +120,5 @@ class Associative(EngineActor):
             context.send("fields", Fields(shown.number, self.engine.weights(PLASTIC)))
 
     def figures(self) -> Mapping[str, int]:
-        """How many spikes there were."""
-        return {"spikes": self.spiked}
+        """How many spikes there were, and how often weights met their bounds."""
+        return {"spikes": self.spiked, "weights_held_back": sum(self.engine.counters().values())}

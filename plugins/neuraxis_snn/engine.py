@@ -13,6 +13,8 @@ same bits as 15 and then 25.
     J.seen           as the weights   int64; clock when a synapse was brought up to date, where its rule evolves
     J.clips          (2,) int64       how often its rule met w_min and w_max
     J.STATE, J.last  (delays, size), (delays, size) int64   short-term plasticity; step of the last spike that arrived
+    J.upkeep         int64            what `upkeep.COUNTED` names
+    J.rate, J.integral  (size,) float64   of homeostatic scaling
     clock            (1,) int64       steps in which the network has learned
 
 What never changes is no state: weights of other synapses are scaled integers of the backend's own.
@@ -20,16 +22,18 @@ What never changes is no state: weights of other synapses are scaled integers of
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import numpy as np
 
 from neuraxis.errors import suggestion
-from neuraxis_snn.errors import EngineMisuse
+from neuraxis_snn.errors import EngineMisuse, StateNotFinite
 from neuraxis_snn.network import power_above
 from neuraxis_snn.rule_arrays import RuleArrays
 from neuraxis_snn.spikes import NO_SPIKES, Spikes
+from neuraxis_snn.upkeep import CLIPS, COUNTED, bounded, pruned, scaled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,6 +42,9 @@ if TYPE_CHECKING:
 
 NORMAL_BITS: Final = {"float32": 24, "float64": 40}
 """Bits of a weight that count when weights are summed to be normalised."""
+
+LOOK_EVERY: Final = 1024
+"""Steps after which states are looked at, whether they are finite numbers."""
 
 
 class Engine(ABC):
@@ -64,6 +71,11 @@ class Engine(ABC):
             self._lay_out_short_term(projection)
         if any(each.rule is not None for each in network.projections.values()):
             self.arrays["clock"] = np.zeros(1, np.int64)
+        self._windows = [(name, each.upkeep.steps) for name, each in network.projections.items() if each.upkeep]
+        own = {f"{name}.{what}" for name, each in network.projections.items() for what in _own(each)}
+        floats = [name for name, array in self.arrays.items() if array.dtype.kind == "f"]
+        self._watched = [name for name in floats if name not in own]
+        self._watched_synapses = [name for name in floats if name in own]
 
     def _lay_out_population(self, population: Population) -> None:
         name, size, model = population.name, population.size, population.model
@@ -94,6 +106,11 @@ class Engine(ABC):
             self.arrays[f"{name}.seen"] = np.zeros(weights.shape, np.int64)
         for signal in projection.rule.signals:
             self.arrays[f"{name}.{signal}"] = np.zeros(1, kind)
+        if projection.upkeep is not None:
+            self.arrays[f"{name}.upkeep"] = np.zeros(len(COUNTED), np.int64)
+        if projection.upkeep is not None and projection.upkeep.upkeep.scaling is not None:
+            size = self.network.populations[projection.target].size
+            self.arrays[f"{name}.rate"], self.arrays[f"{name}.integral"] = np.zeros(size), np.zeros(size)
         for trace in projection.rule.pre_traces:
             self.arrays[f"{name}.{trace}"] = np.zeros(self.network.populations[projection.source].size, kind)
         for trace in projection.rule.post_traces:
@@ -139,6 +156,8 @@ class Engine(ABC):
 
         Raises:
             EngineMisuse: Spikes lie outside the steps or the population, or are not in order.
+            StateNotFinite: A state or trace of a neuron became infinite or no number, which is found within
+                `LOOK_EVERY` steps or at the end of the call. The steps were computed.
         """
         given = dict(inputs or {})
         for name in given:
@@ -150,11 +169,67 @@ class Engine(ABC):
             for each in self.network.populations.values()
             if each.model is None
         }
-        found = self._run(steps, checked, learning=learning)
+        if learning and self._windows:
+            return self._run_windows(steps, checked)
+        return self._run_on(steps, checked, learning=learning)
+
+    def _run_on(self, steps: int, inputs: Mapping[str, Spikes], *, learning: bool) -> dict[str, Spikes]:
+        found = self._run(steps, inputs, learning=learning)
         self.step += steps
         if learning and "clock" in self.arrays:
             self.arrays["clock"] += steps
+        if self.step // LOOK_EVERY != (self.step - steps) // LOOK_EVERY:
+            self.require_finite(of_synapses=False)
         return found
+
+    def _run_windows(self, steps: int, inputs: Mapping[str, Spikes]) -> dict[str, Spikes]:
+        """Compute steps up to the end of each window of upkeep, and do it."""
+        parts: dict[str, list[Spikes]] = {each.name: [] for each in self.network.populations.values() if each.record}
+        begin = 0
+        while begin < steps:
+            clock = int(self.arrays["clock"][0])
+            size = min(steps - begin, *(window - clock % window for _, window in self._windows))
+            given = {name: _cut(each, begin, begin + size) for name, each in inputs.items()}
+            for name, found in self._run_on(size, given, learning=True).items():
+                parts[name].append(Spikes(found.steps + np.int32(begin), found.neurons))
+            for name, window in self._windows:
+                if (clock + size) % window == 0:
+                    self._keep_up(self.network.projections[name])
+            begin += size
+        return {name: _joined(each) for name, each in parts.items()}
+
+    def _keep_up(self, each: Projection) -> None:
+        plan, name = each.upkeep, each.name
+        assert plan is not None, "the caller chose those that have one"
+        self._settle(each)
+        self.require_finite(of_synapses=True)
+        if plan.upkeep.scaling is not None:
+            scaled(plan, each, self.arrays, self.network.kind)
+        if plan.upkeep.total is not None:
+            self._normalise(each, plan.upkeep.total)
+        bounded(each, self.arrays)
+        pruned(plan, each, self.arrays, self.network.populations[each.target].size)
+        if plan.upkeep.change_max is not None:
+            self.arrays[f"{name}.spent"][:] = 0
+
+    def require_finite(self, *, of_synapses: bool = True) -> None:
+        """Make sure that every state, trace and weight is a finite number.
+
+        States and traces of neurons are looked at after every call to `advance` that completes another `LOOK_EVERY`
+        steps, weights and traces of synapses at the end of every window of upkeep, and all whenever this is called.
+
+        Args:
+            of_synapses: Whether to look at weights and traces of synapses, too.
+
+        Raises:
+            StateNotFinite: One is not; the error names it.
+        """
+        with np.errstate(all="ignore"):
+            for name in (*self._watched, *(self._watched_synapses if of_synapses else ())):
+                values = self.arrays[name]
+                if not math.isfinite(values.sum()) and not np.isfinite(values).all():  # any sum shows it, in any order
+                    where = int(np.flatnonzero(~np.isfinite(values))[0])
+                    raise StateNotFinite(subject=name, where=where, step=self.step)
 
     @abstractmethod
     def _run(self, steps: int, inputs: Mapping[str, Spikes], *, learning: bool) -> dict[str, Spikes]:
@@ -227,15 +302,23 @@ class Engine(ABC):
     def counters(self) -> dict[str, int]:
         """Return how often something was held back, by what it was: `J.w_low` and `J.w_high` for a projection J.
 
-        A weight counts each time when its rule would have left [w_min, w_max]. Counters are state: they are captured
-        and restored, and the same on every backend.
+        A weight counts each time when its rule would have left [w_min, w_max], or changed it by more than its upkeep
+        allows (`w_capped`). `upkeep.COUNTED` lists what upkeep adds; `P.v_clips` counts for a state that is capped.
+        Counters are state: they are captured and restored, and the same on every backend.
         """
-        learning = [(name, each.program) for name, each in self.network.projections.items() if each.program is not None]
-        return {
-            f"{name}.{what}": int(count)
-            for name, program in learning
-            for what, count in zip(program.counted, self.arrays[f"{name}.clips"], strict=True)
-        }
+        found = {}
+        for name, each in self.network.populations.items():
+            for state in each.model.states if each.model is not None else ():
+                if state.endswith(CLIPS):
+                    found[f"{name}.{state}"] = int(self.arrays[f"{name}.{state}"].sum(dtype=np.float64))
+        for name, projection in self.network.projections.items():
+            if projection.program is not None:
+                counted = zip(projection.program.counted, self.arrays[f"{name}.clips"], strict=True)
+                found |= {f"{name}.{what}": int(count) for what, count in counted}
+            if projection.upkeep is not None:
+                counted = zip(COUNTED, self.arrays[f"{name}.upkeep"], strict=True)
+                found |= {f"{name}.{what}": int(count) for what, count in counted}
+        return found
 
     def trace(self, projection: str, name: str) -> np.ndarray:
         """Return a copy of what a projection remembers, as of the end of the last step: a trace, signal or state.
@@ -302,20 +385,31 @@ class Engine(ABC):
         return np.asarray(found[name], stored.dtype)
 
     def normalise(self, projection: str, total: float) -> None:
-        """Scale the weights onto each neuron so that they sum to `total`, bounded by `w_max`.
+        """Scale the weights onto each neuron so that they sum to `total`, then bring them back into their bounds.
 
         The sum is one of integers, so it does not depend on any order.
 
         Raises:
-            EngineMisuse: There is no such projection, or it does not learn.
+            EngineMisuse: There is no such projection, it does not learn, or the total is not finite.
         """
         each = self._projection(projection)
         if each.rule is None:
             self._misuse(projection, "its weights never change", "Normalise a projection that has a rule.")
-        weights, kind = self.arrays[f"{projection}.weights"], self.network.kind
+        if not math.isfinite(total):
+            self._misuse(projection, f"the sum would be {total}", "Use a finite number.")
+        self._settle(each)
+        self._normalise(each, total)
+        weights = self.arrays[f"{projection}.weights"]
+        np.minimum(np.maximum(weights, each.numbers["w_min"], out=weights), each.numbers["w_max"], out=weights)
+
+    def _settle(self, each: Projection) -> None:
         if each.program is not None and each.program.evolve:
             self._rule_arrays(each).settle(*self._ends(each), int(self.arrays["clock"][0]))
-        unit = 2.0 ** (NORMAL_BITS[self.network.precision] - power_above(float(each.numbers["w_max"])))
+
+    def _normalise(self, each: Projection, total: float) -> None:
+        weights, kind = self.arrays[f"{each.name}.weights"], self.network.kind
+        largest = max(abs(float(each.numbers[bound])) for bound in ("w_min", "w_max"))
+        unit = 2.0 ** (NORMAL_BITS[self.network.precision] - power_above(largest))
         fixed = np.rint(weights * kind(unit)).astype(self.network.sum_kind)
         size = self.network.populations[each.target].size
         if each.indices is None:
@@ -324,10 +418,9 @@ class Engine(ABC):
             sums = np.zeros(size, np.int64)
             np.add.at(sums, each.indices, fixed)
         factor = np.ones(size, np.float64)
-        np.divide(total * unit, sums, out=factor, where=sums > 0)
+        np.divide(total * unit, sums, out=factor, where=sums > 0 if total >= 0 else sums < 0)
         narrow = factor.astype(kind)
         weights *= narrow if each.indices is None else narrow[each.indices]
-        np.minimum(weights, each.numbers["w_max"], out=weights)
 
     def capture(self) -> dict[str, Any]:
         """Return all state as a tree of plain values and arrays of its own."""
@@ -363,3 +456,20 @@ class Engine(ABC):
 
     def _misuse(self, subject: str, reason: str, remedy: str) -> NoReturn:
         raise EngineMisuse(subject=subject, reason=reason, remedy=remedy)
+
+
+def _own(each: Projection) -> tuple[str, ...]:
+    """Return the names of arrays with an entry for each synapse."""
+    return ("weights", *each.program.synapse[1:]) if each.program is not None else ()
+
+
+def _cut(spikes: Spikes, begin: int, end: int) -> Spikes:
+    first, last = np.searchsorted(spikes.steps, [begin, end])
+    return Spikes(spikes.steps[first:last] - np.int32(begin), spikes.neurons[first:last])
+
+
+def _joined(parts: list[Spikes]) -> Spikes:
+    if len(parts) == 1:
+        return parts[0]
+    steps, neurons = [each.steps for each in parts], [each.neurons for each in parts]
+    return Spikes(np.concatenate(steps), np.concatenate(neurons)) if parts else NO_SPIKES

@@ -31,6 +31,19 @@ class EngineMisuse(ContractError):
         return f"{self.subject}: {self.reason}. {self.remedy}"
 
 
+class StateNotFinite(ContractError):
+    """A state became infinite or no number at all."""
+
+    code: ClassVar[str] = "SNN202"
+    subject: str
+    where: int
+    step: int
+
+    def message(self) -> str:
+        remedy = "Use a shorter step, smaller weights or gains, or cap the state (neuraxis_snn.upkeep.capped)."
+        return f"{self.subject}: entry {self.where} is not finite after {self.step:,} steps. {remedy}"
+
+
 class MemoryShort(InputError):
     """Something needs more memory than there is. Nothing was allocated."""
 

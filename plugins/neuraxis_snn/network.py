@@ -19,6 +19,7 @@ from msgspec import Struct
 from neuraxis.errors import InputError, suggestion
 from neuraxis_snn.errors import NetworkInvalid
 from neuraxis_snn.numbers import DIGITS, Precision, decimal_of, ratio, rounded
+from neuraxis_snn.upkeep import planned
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from neuraxis_snn.models import Model, Program
     from neuraxis_snn.rule import Rule, RuleProgram
     from neuraxis_snn.short_term import ShortTerm
+    from neuraxis_snn.upkeep import Upkeep, UpkeepPlan
 
 SUM_BITS: Final = {"float32": 30, "float64": 52}
 """Bits of a sum of synaptic input, by precision; int32 and int64 hold one more."""
@@ -93,6 +95,7 @@ class Projection(Struct, frozen=True, eq=False):
         order: For each of these synapses, its number in the caller's order; None for all-to-all.
         rule, program, numbers: Plasticity; None and empty if there is none.
         short_term, short_program, short_numbers: Short-term plasticity; None and empty if there is none.
+        upkeep: What is done once a window, or None.
     """
 
     name: str
@@ -110,6 +113,7 @@ class Projection(Struct, frozen=True, eq=False):
     short_term: ShortTerm | None = None
     short_program: tuple[Statement, ...] = ()
     short_numbers: dict[str, Any] = {}
+    upkeep: UpkeepPlan | None = None
 
     @property
     def is_pulled(self) -> bool:
@@ -225,6 +229,7 @@ class Network:
         delay: str | int | np.ndarray = 1,
         rule: Rule | None = None,
         short_term: ShortTerm | None = None,
+        upkeep: Upkeep | None = None,
         name: str = "",
         **parameters: Any,
     ) -> None:
@@ -239,6 +244,7 @@ class Network:
                 delay 0: they act in the step in which they are given.
             rule: Plasticity, or None.
             short_term: Short-term plasticity, or None.
+            upkeep: What keeps a rule within bounds, or None.
             name: Name in the network; default `source->target`.
             parameters: Of the rule and of short-term plasticity.
 
@@ -256,14 +262,15 @@ class Network:
         exact = rule.numbers(parameters, self.dt) if rule is not None else {}
         if rule is None and parameters:
             self._refuse(name, f"it has no rule for {sorted(parameters)}", "Pass rule=….")
+        rule, plan = self._with_upkeep(name, rule, exact, upkeep)
         exact_short = short_term.numbers(theirs, self.dt) if short_term is not None else {}
         self._require_own_names(name, rule, short_term)
         made = self._synapses(name, sender, receiver, weights, pre, post, delay)
         numbers, short_numbers = self._rounded(name, exact), self._rounded(name, exact_short)
-        program = rule.program(exact) if rule is not None else None
+        program = rule.program(exact, capped="change_max" in exact) if rule is not None else None
         short_program = short_term.program(exact_short) if short_term is not None else ()
         short = (short_term, short_program, short_numbers)
-        projection = Projection(name, source, target, input, *made, rule, program, numbers, *short)
+        projection = Projection(name, source, target, input, *made, rule, program, numbers, *short, plan)
         if rule is not None and len(projection.delays) > 1:
             self._refuse(name, "plastic synapses have one delay", "Add one projection for each delay.")
         if rule is not None:
@@ -367,6 +374,19 @@ class Network:
             if not np.isfinite(value):
                 self._refuse(f"{name}.{each}", f"it is beyond {self.precision}", "Use a smaller number, or float64.")
         return found
+
+    def _with_upkeep(
+        self, name: str, rule: Rule | None, exact: dict[str, Decimal], upkeep: Upkeep | None
+    ) -> tuple[Rule | None, UpkeepPlan | None]:
+        """Return the rule with what upkeep needs, and the upkeep's numbers; a cap joins the numbers of the rule."""
+        if upkeep is None:
+            return rule, None
+        if rule is None:
+            self._refuse(name, "upkeep is for weights that a rule changes", "Pass rule=….")
+        plan = planned(upkeep, name, self.steps(upkeep.window, f"{name}.window"), self.dt, exact)
+        if upkeep.change_max is not None:
+            exact["change_max"] = decimal_of(upkeep.change_max)
+        return upkeep.rule(rule), plan
 
     def _require_own_names(self, name: str, rule: Rule | None, short_term: ShortTerm | None) -> None:
         """Refuse a rule and short-term plasticity that use a name for two things."""

@@ -23,9 +23,10 @@ from neuraxis_snn.errors import EngineMisuse, NetworkInvalid
 from neuraxis_snn.functions import ARGUMENTS
 from neuraxis_snn.models import MODELS, Model
 from neuraxis_snn.network import Network
-from neuraxis_snn.plasticity import PAIR_STDP, RULES, TRIPLET_STDP
+from neuraxis_snn.plasticity import PAIR_STDP, REWARD_STDP, RULES, TRIPLET_STDP
 from neuraxis_snn.short_term import SHORT_TERM
 from neuraxis_snn.spikes import Spikes
+from neuraxis_snn.upkeep import Scaling, Upkeep, capped
 
 STEPS: Final = 160
 RUNGS: Final = 6
@@ -114,6 +115,16 @@ class BackendSuite(Suite):
     def test_every_kind_of_short_term_plasticity_gives_the_bits_of_the_reference(self) -> None:
         self._agree(_short_term("float32"), cuts=[7, 80, STEPS - 87])
         self._agree(_short_term("float64"))
+
+    def test_upkeep_gives_the_bits_of_the_reference_wherever_a_run_is_cut(self) -> None:
+        for cuts in ([STEPS], [7, 33, STEPS - 40]):
+            self._agree(_upkeep(), cuts=cuts)
+        network, inputs = _upkeep()
+        engine = self.backend().build(network)
+        engine.advance(STEPS, inputs)
+        counters = engine.counters()
+        for name in ("layer.v_clips", "busy.w_capped", "busy.factor_capped", "busy.pruned", "calm.upkeep_high"):
+            assert counters[name] > 0, f"{name} counted nothing, so it proves nothing"
 
     def test_short_term_plasticity_goes_on_while_a_network_does_not_learn(self) -> None:
         network, inputs = _short_term("float64")
@@ -332,6 +343,38 @@ def _rewarded(engine: Engine) -> None:
     for name, each in engine.network.projections.items():
         if each.rule is not None and each.rule.signals:
             engine.reward(name, 2.0)
+
+
+def _upkeep() -> tuple[Network, dict[str, Spikes]]:
+    """All kinds of upkeep, with windows that do not meet, and neurons with a cap."""
+    network = Network(dt="1 ms")
+    network.inputs("inputs", 9)
+    model = capped(MODELS["lif_delta"], v=("-69.9 mV", "-66 mV"))
+    network.population("layer", 5, model, threshold="-67 mV", reset="-70 mV")
+    rng = np.random.default_rng(8)
+    busy = Upkeep(
+        window="20 ms",
+        change_max=0.01,
+        scaling=Scaling(goal="400 Hz", beta=1.0, gamma=0.01, tau="50 ms"),
+        prune_below=0.3,
+        synapses_max=6,
+    )
+    network.connect(
+        "inputs",
+        "layer",
+        "input",
+        weights=rng.uniform(0, 2, (9, 5)),
+        rule=PAIR_STDP,
+        upkeep=busy,
+        name="busy",
+        w_max=2.0,
+    )
+    pre, post = _ends(5, 5, 0.6, 3)
+    weights = rng.uniform(0, 1, len(pre))
+    ends: dict[str, Any] = {"pre": pre, "post": post}
+    calm = Upkeep(window="13 ms", total=6.0, prune_below=0.1, scaling=Scaling(goal="1 kHz", beta=9.0))
+    network.connect("layer", "layer", "input", weights=weights, rule=REWARD_STDP, upkeep=calm, name="calm", **ends)
+    return network, {"inputs": _volleys(9, STEPS, 250, 9)}
 
 
 def _short_term(precision: Any) -> tuple[Network, dict[str, Spikes]]:
