@@ -444,22 +444,20 @@ def test_finish_without_result_is_an_end_too() -> None:
     assert sim.records()[-1] == End(0, sim.digests, {})
 
 
-class Notices:
-    """Stands for the observer hooks of plugins."""
+class Notices(Plugins):
+    """Plugins whose observer hooks are noted instead of called."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.heard: list[tuple[str, Any]] = []
 
-    def notify(self, event: str, **facts: Any) -> None:
-        self.heard.append((event, facts["tick"]))
-
-    def lock(self) -> list[dict[str, str]]:
-        return Plugins().lock()
+    def notify(self, hook: str, **facts: Any) -> None:
+        self.heard.append((hook, facts["tick"]))
 
 
 def test_observer_hooks_hear_of_opening_snapshots_and_closing(tmp_path: Path) -> None:
     notices = Notices()
-    with Simulation(ring(), folder=tmp_path / "run", plugins=notices) as sim:  # type: ignore[arg-type]
+    with Simulation(ring(), folder=tmp_path / "run", plugins=notices) as sim:
         sim.advance(4).snapshot()
     assert notices.heard == [("simulation_opened", 0), ("snapshot_taken", 4), ("simulation_closed", 4)]
 
