@@ -18,6 +18,10 @@ class TestNumpy(Numpy):
 class TestNumba(Numba):
     """Compiled."""
 
-    @pytest.mark.slow  # compiles a network for every model
+    @pytest.mark.prove  # compiles a network for every model: a minute
     def test_every_model_gives_the_bits_of_the_reference(self) -> None:
         super().test_every_model_gives_the_bits_of_the_reference()
+
+    @pytest.mark.prove  # and for every rule: more than a minute
+    def test_every_rule_of_plasticity_gives_the_bits_of_the_reference(self) -> None:
+        super().test_every_rule_of_plasticity_gives_the_bits_of_the_reference()

@@ -147,13 +147,13 @@ def _error(found: np.ndarray) -> float:
     return float((((found - mean) / spread) ** 2).mean())
 
 
-@pytest.mark.slow
+@pytest.mark.prove
 @pytest.mark.parametrize("name", TRIPLETS)
 def test_triplets_explain_what_was_measured_in_visual_cortex(protocol: dict[str, np.ndarray], name: str) -> None:
     assert _error(protocol[name]) <= 0.4
 
 
-@pytest.mark.slow
+@pytest.mark.prove
 def test_no_pair_rule_explains_it(protocol: dict[str, np.ndarray]) -> None:
     # the change is linear in both amplitudes, so the best pair rule is a least-squares fit
     mean, spread = np.array([pair for pairs in MEASURED.values() for pair in pairs]).T

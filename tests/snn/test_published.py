@@ -49,7 +49,7 @@ def small(name: str, backend: str) -> Simulation:
 
 @pytest.mark.timeout(1_200)
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in SMALL]
+    "name", [pytest.param(name, marks=pytest.mark.prove) if name in SLOW else name for name in SMALL]
 )
 def test_a_small_form_gives_the_same_digest_on_numpy_and_numba(name: str) -> None:
     pytest.importorskip("numba")
