@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("numba")
 
+from neuraxis.waiting import shown_by
 from neuraxis_snn.backends import kept
 from neuraxis_snn.backends.kept import Kept
 from tests.kernel.breakage import disk_full_at
@@ -57,6 +60,24 @@ def test_machine_code_is_compiled_once_and_loaded_then(folder: Path) -> None:
     assert {each.suffix for each in files(folder)} == {".py", ".nbi", ".nbc", ".sums"}
     assert loaded() == loaded() == (2, False)
     assert loaded(TEXT.format(5)) == (6, True), "other code is another file"
+
+
+def test_whoever_shows_progress_hears_that_machine_code_is_made_and_whether_it_is_kept(folder: Path) -> None:
+    told: list[str] = []
+
+    @contextmanager
+    def show(what: str) -> Iterator[None]:
+        yield
+        told.append(what)
+
+    with shown_by(show), disk_full_at(200):
+        assert loaded() == (2, True)
+    assert told == ["making machine code, which cannot be kept"]
+    with shown_by(show):
+        assert loaded() == (2, True)
+        code = Kept(TEXT.format(1))
+        assert [code.call_first(1), code.call_first(1)] == [2, 2], "it is ready, and nothing more is made"
+    assert told[1:] == ["making machine code, which is kept for the next run"]
 
 
 @pytest.mark.parametrize("suffix", [".py", ".nbi", ".nbc", ".sums"])

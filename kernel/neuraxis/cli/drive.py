@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from neuraxis.cli.terminal import exit_code_of, progress, say, table, tell_stop
+from neuraxis.cli.progress import progress
+from neuraxis.cli.terminal import exit_code_of, say, table, tell_stop
 from neuraxis.errors import FileUnusable, PluginUnusable
 from neuraxis.files import write_atomically
 from neuraxis.result import Result, charts_of, conclude, page_of

@@ -38,7 +38,7 @@ def explore(
     A failure is shrunk to the fewest faults, and printed with the one command that reproduces it.
     Exit code 1 if an invariant breaks or an actor fails, 3 if two runs that must agree do not.
     """
-    from neuraxis.cli.terminal import progress
+    from neuraxis.cli.progress import progress
     from neuraxis.explore.search import Found, search
     from neuraxis.explore.trial import run_trial
     from neuraxis.faults import check_plan, parse_plan

@@ -25,7 +25,8 @@ def check(
     json: JsonOption = False,
 ) -> None:
     """Run the scenario of each golden and compare. Exit code 3 and the first divergence if one differs."""
-    from neuraxis.cli.terminal import progress, say
+    from neuraxis.cli.progress import progress
+    from neuraxis.cli.terminal import say
     from neuraxis.errors import counted
     from neuraxis.trace.golden import check as compare
     from neuraxis.trace.golden import read_golden

@@ -22,7 +22,8 @@ def replay(
 
     Exit code 3 if it diverges; the message names the first block of ticks that differs.
     """
-    from neuraxis.cli.terminal import progress, say
+    from neuraxis.cli.progress import progress
+    from neuraxis.cli.terminal import say
     from neuraxis.errors import counted
     from neuraxis.recorded import Recorded
 

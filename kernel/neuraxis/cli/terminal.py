@@ -1,4 +1,4 @@
-"""What all verbs share: running one, printing results and errors, progress."""
+"""What all verbs share: running one, printing results and errors."""
 
 from __future__ import annotations
 
@@ -292,52 +292,3 @@ def table(title: str, rows: Sequence[Sequence[str]], *, head: Sequence[str] = ()
         print("  " + "  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=False)).rstrip())
         if head and number == 0:
             print("  " + "  ".join("-" * width for width in widths))
-
-
-@contextmanager
-def progress(title: str, total: int, *, start: int = 0, hidden: bool = False) -> Iterator[Callable[[int, str], None]]:
-    """Show a progress bar on standard error while it is a terminal, else a line every ten seconds.
-
-    Args:
-        title: What goes on.
-        total: Ticks at the end.
-        start: Ticks done before.
-        hidden: Show nothing.
-
-    Yields:
-        A function that takes the ticks done and a short note.
-    """
-    if hidden:
-        yield lambda _done, _note: None
-    elif not sys.stderr.isatty():
-        yield _lines(title, total)
-    else:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.percentage:>3.0f} %"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
-        )
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task(title, total=total, completed=start, note="")
-            yield lambda done, note: bar.update(task, completed=done, note=note)
-
-
-def _lines(title: str, total: int) -> Callable[[int, str], None]:
-    import time
-
-    last = time.monotonic()
-
-    def report(done: int, note: str) -> None:
-        nonlocal last
-        if time.monotonic() - last >= 10:
-            last = time.monotonic()
-            tell_operator(f"{title}: {100 * done // max(total, 1)} % ({done:,} of {total:,} ticks) {note}".rstrip())
-
-    return report

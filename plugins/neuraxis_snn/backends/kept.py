@@ -18,7 +18,12 @@ from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, final
+
+from neuraxis.waiting import waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 CACHE_VARIABLE: Final = "NEURAXIS_CACHE"
 
@@ -47,33 +52,39 @@ class Kept:
         self.run: Any = sys.modules[self._name].run
 
     def call_first(self, *arguments: Any) -> Any:
-        """Compile the function or load its machine code, call it, and keep the sums of the files.
+        """Call the function, after it was compiled or its machine code loaded.
 
         Where the machine code cannot be kept, as the disk is full, it serves this process only.
         """
-        try:
-            found = self.run(*arguments)
-        except OSError as error:  # of keeping: the function itself touches no file, and has not begun
-            self._do_not_keep(error)
-            self.run = sys.modules[self._name].run
-            return self.run(*arguments)
-        if self.run.stats.cache_misses:  # it was compiled just now
-            self._keep_sums()
-        return found
+        return self._ready(lambda: self.run, arguments)(*arguments)
 
     def call(self, name: str, *arguments: Any) -> Any:
         """Do the same, at any time, with one of several functions: `run` of the module is a mapping of them."""
-        function = self.run[name]
-        before = _misses(function)
+        return self._ready(lambda: self.run[name], arguments)(*arguments)
+
+    def _ready(self, chosen: Callable[[], Any], arguments: tuple[Any, ...]) -> Any:
+        """Return a function that needs no compiler for such arguments."""
         try:
-            found = function(*arguments)
-        except OSError as error:  # as above
+            self._compile(chosen(), arguments, "which is kept for the next run")
+        except OSError as error:
             self._do_not_keep(error)
             self.run = sys.modules[self._name].run
-            return self.run[name](*arguments)
-        if _misses(function) > before:
+            self._compile(chosen(), arguments, "which cannot be kept")
+        return chosen()
+
+    def _compile(self, function: Any, arguments: tuple[Any, ...], fate: str) -> None:
+        if not hasattr(function, "stats"):  # compilation is off
+            return
+        from numba import typeof
+
+        types = tuple(map(typeof, arguments))
+        if types in function.overloads:
+            return
+        before = sum(function.stats.cache_misses.values())
+        with waiting(f"making machine code, {fate}"):
+            function.compile(types)
+        if sum(function.stats.cache_misses.values()) > before:  # it was compiled just now
             self._keep_sums()
-        return found
 
     def _keep_sums(self) -> None:
         with suppress(OSError):  # then it is compiled anew next time
@@ -82,11 +93,6 @@ class Kept:
     def _do_not_keep(self, error: Exception) -> None:
         log.info("machine code is not kept", extra={"facts": {"path": str(self._path), "error": str(error)}})
         sys.modules[self._name] = _module(self._name, self._text.replace("cache=True", "cache=False"), self._path)
-
-
-def _misses(function: Any) -> int:
-    """Return how often a function was compiled; never, where compilation is off."""
-    return sum(function.stats.cache_misses.values()) if hasattr(function, "stats") else 0
 
 
 def _module(name: str, text: str, path: Path) -> ModuleType:

@@ -76,6 +76,10 @@ def fetch(typing, array, index):
     return types.void(array, types.intp), write
 
 
+if numba.config.DISABLE_JIT:
+    from neuraxis_snn.backends.uncompiled import fetch, get, put, select  # noqa: F401 - generated code uses it
+
+
 @numba.njit(nogil=True, error_model="numpy")
 def philox(out, room, first, group, word, key0, key1, dropped):
     """Write the noise of a block of neurons for four steps, one row of `out` after the other from `room` on."""

@@ -202,6 +202,7 @@ class NumbaEngine(Engine):
             self._argument(due[1])[step, filled[step]] = weight
             filled[step] += 1
 
+    @np.errstate(all="ignore")  # where compilation is off: infinities are values here, and integers of 32 bits wrap
     def _run(self, steps: int, inputs: Mapping[str, Spikes], *, learning: bool) -> dict[str, Spikes]:
         found: dict[str, list[Spikes]] = {name: [] for name in self._recorded}
         for begin in range(0, steps, STEPS_MAX):
