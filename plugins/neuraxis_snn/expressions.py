@@ -132,7 +132,13 @@ def evaluated(text: str, *, subject: str, given: Mapping[str, Decimal]) -> dict[
         ArithmeticError: A step cannot be computed, such as a division by 0.
     """
     found: dict[str, Decimal] = {}
-    space = {"F": lambda number: Decimal(repr(number)), "exp": DIGITS.exp, "exprel": _exprel, "__builtins__": {}}
+    space = {
+        "F": lambda number: Decimal(repr(number)),
+        "exp": DIGITS.exp,
+        "exprel": _exprel,
+        "log": DIGITS.ln,
+        "__builtins__": {},
+    }
     with localcontext(DIGITS):
         for each in statements(text, subject=subject, known=given, writable=()):
             found[each.target] = eval(code(each.value, "scalar"), space, {**given, **found})  # noqa: S307 - only what `_check` let through

@@ -8,6 +8,8 @@ nothing but
     where(c, a, b)      a choice, by a comparison
     whole(x)            the nearest whole number: 1.5 * 2**(bits of the mantissa) is added and subtracted
     power_of_two(k)     2**k for whole k of normal range, put together from its bits
+    exponent(x)         the whole k for which a normal x > 0 is m * 2**k with 1 <= m < 2, taken from its bits
+    significand(x)      that m
 
 and run alike on single values, on arrays and in compiled code. The numbers in them are made in decimal arithmetic.
 
@@ -15,6 +17,8 @@ and run alike on single values, on arrays and in compiled code. The numbers in t
                 number ever comes out. Error < 1 ulp.
     exprel(x)   (e**x - 1) / x, and 1 at 0: the smooth form of rates such as x / (1 - exp(-x)). Below `LIMITS` it
                 is -1/x, above them e**x stands still as above. Error < 2 ulp.
+    log(x)      the natural logarithm. Below the smallest normal number, and so for 0 and negative x, it is what it is
+                there; above the largest number likewise. Error < 2 ulp.
 
 NaN stays NaN. Errors are measured in `tests/snn/test_functions.py`.
 
@@ -36,13 +40,14 @@ from neuraxis_snn.numbers import DIGITS, Precision, rounded
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-ARGUMENTS: Final = {"exp": 1, "exprel": 1}
+ARGUMENTS: Final = {"exp": 1, "exprel": 1, "log": 1}
 """The functions that equations may call, and how many arguments each takes."""
 
 LIMITS: Final = {"float32": (-87, 88), "float64": (-708, 709)}
 """Arguments between which exp follows e**x: there the result and 2**k are normal numbers."""
 
 _DEGREE: Final = {"float32": 4, "float64": 10}
+_LOG_DEGREE: Final = {"float32": 3, "float64": 8}
 _MANTISSA: Final = {"float32": 23, "float64": 52}
 _BIAS: Final = {"float32": 127, "float64": 1023}
 _HIGH_BITS: Final = {"float32": 15, "float64": 40}
@@ -59,6 +64,12 @@ def whole(x):
 
 def power_of_two(k):
     return U(F(k + F({offset})).view(U) << U({mantissa})).view(F)
+
+def exponent(x):
+    return F(U(F(x).view(U) >> U({mantissa}))) - F({bias})
+
+def significand(x):
+    return U(U(F(x).view(U) & U({fraction})) | U({one})).view(F)
 """
 # The lowest bits of k + magic + bias are those of k + bias: shifted left, they are the exponent.
 
@@ -84,7 +95,22 @@ def exprel(x):
     power = power_of_two(k)
     y = power * above + (power - F(1.0))
     return where(given == F(0.0), F(1.0), y / where(given == F(0.0), F(1.0), given))
+
+def log(x):
+    given = F(x)
+    near = where(given > F({{tiny}}), given, F({{tiny}}))
+    near = where(near < F({{largest}}), near, F({{largest}}))
+    k = exponent(near)
+    m = significand(near)
+    upper = m > F({{root}})
+    m = where(upper, m * F(0.5), m)
+    k = where(upper, k + F(1.0), k)
+    s = (m - F(1.0)) / (m + F(1.0))
+    z = s * s
+    y = k * F({{ln2_high}}) + ((s + s) + (s * (z * ({{log_polynomial}})) + k * F({{ln2_low}})))
+    return where(given == given, y, given)
 """
+# log m = 2 artanh(s) = 2 s + s z P(z), with m between 1 / sqrt 2 and sqrt 2.
 
 
 @lru_cache(maxsize=2)
@@ -137,10 +163,9 @@ def _numbers(precision: Precision) -> dict[str, str]:
         ln2 = Decimal(2).ln()
         unit = Decimal(2) ** _HIGH_BITS[precision]
         high = (ln2 * unit).to_integral_value() / unit
-        polynomial = ""
-        for each in reversed(_coefficients(_DEGREE[precision], ln2 / 2)):
-            number = f"F({_text(each, precision)})"
-            polynomial = f"({polynomial}) * r + {number}" if polynomial else number
+        root = Decimal(2).sqrt()
+        half, widest = ln2 / 2, ((root - 1) / (root + 1)) ** 2
+        log_nodes = [(widest + node) / 2 for node in _nodes(_LOG_DEGREE[precision], widest)]
         magic = 1.5 * 2.0 ** _MANTISSA[precision]
         return {
             "magic": repr(magic),
@@ -151,19 +176,40 @@ def _numbers(precision: Precision) -> dict[str, str]:
             "inverse": _text(1 / ln2, precision),
             "ln2_high": _text(high, precision),
             "ln2_low": _text(ln2 - high, precision),
-            "polynomial": polynomial,
+            "polynomial": _polynomial("r", _meeting(_rest, _nodes(_DEGREE[precision], half)), precision),
+            "log_polynomial": _polynomial("z", _meeting(_artanh_rest, log_nodes), precision),
+            "root": _text(root, precision),
+            "bias": repr(float(_BIAS[precision])),
+            "fraction": str(2 ** _MANTISSA[precision] - 1),
+            "one": str(_BIAS[precision] << _MANTISSA[precision]),
+            "tiny": repr(float(np.finfo(precision).tiny)),
+            "largest": repr(float(np.finfo(precision).max)),
         }
+
+
+def _polynomial(x: str, coefficients: list[Decimal], precision: Precision) -> str:
+    """Return a polynomial as text, by Horner's rule; coefficients come lowest first."""
+    found = ""
+    for each in reversed(coefficients):
+        number = f"F({_text(each, precision)})"
+        found = f"({found}) * {x} + {number}" if found else number
+    return found
 
 
 def _text(value: Decimal, precision: Precision) -> str:
     return repr(float(rounded(value, precision)))
 
 
-def _coefficients(degree: int, half: Decimal) -> list[Decimal]:
-    """Return the polynomial that meets (e**r - 1 - r) / r**2 at the Chebyshev nodes of |r| <= half, lowest first."""
+def _nodes(degree: int, half: Decimal) -> list[Decimal]:
+    """Return the Chebyshev nodes of |x| <= half for a polynomial of that degree."""
     count = degree + 1
-    nodes = [half * _cosine((2 * i + 1) * _PI / (2 * count)) for i in range(count)]
-    slopes = [_rest(node) for node in nodes]  # Newton's divided differences
+    return [half * _cosine((2 * i + 1) * _PI / (2 * count)) for i in range(count)]
+
+
+def _meeting(function: Callable[[Decimal], Decimal], nodes: list[Decimal]) -> list[Decimal]:
+    """Return the polynomial that meets a function at the nodes, lowest coefficient first."""
+    count = len(nodes)
+    slopes = [function(node) for node in nodes]  # Newton's divided differences
     for order in range(1, count):
         for i in range(count - 1, order - 1, -1):
             slopes[i] = (slopes[i] - slopes[i - 1]) / (nodes[i] - nodes[i - order])
@@ -182,6 +228,15 @@ def _rest(r: Decimal) -> Decimal:
     for n in range(3, 40):
         total += term
         term *= r / n
+    return total
+
+
+def _artanh_rest(z: Decimal) -> Decimal:
+    """Return (2 artanh(s) - 2 s) / s**3 with z = s**2, by its series."""
+    total, power = Decimal(0), Decimal(1)
+    for n in range(3, 80, 2):
+        total += 2 * power / n
+        power *= z
     return total
 
 

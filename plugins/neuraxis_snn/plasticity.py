@@ -12,11 +12,13 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Final
 
+from neuraxis_snn.errors import NetworkInvalid
 from neuraxis_snn.models import Constants, Value
 from neuraxis_snn.numbers import DIGITS, decay, ratio
 from neuraxis_snn.rule import TRACE_FLOOR, Rule, RuleProgram
 
 __all__ = [
+    "BCPNN",
     "INHIBITORY_STDP",
     "NEAREST_STDP",
     "PAIR_STDP",
@@ -251,6 +253,77 @@ REWARD_STDP: Final = Rule(
     "c and d decay exponentially, so the integral is exact.",
 )
 
+
+def _bayes(p: Mapping[str, Decimal], dt: Decimal) -> Mapping[str, Decimal]:
+    z, e, slow = p["tau_z"], p["tau_e"], p["tau_p"]
+    if len({z, z / 2, e, slow}) < 4:
+        raise NetworkInvalid(
+            subject="rule bcpnn",
+            reason=f"tau_z is {z} ms, tau_e {e} ms, tau_p {slow} ms",
+            remedy="Use three different times, and a tau_e and tau_p that are not half of tau_z.",
+        )
+    if p["rate_max"] <= 0 or p["eps"] <= 0:
+        reason = f"rate_max is {p['rate_max']} Hz, eps is {p['eps']}"
+        raise NetworkInvalid(subject="rule bcpnn", reason=reason, remedy="Use numbers above 0 for rate_max and eps.")
+
+    def share(fast: Decimal, other: Decimal) -> Decimal:
+        return DIGITS.divide(fast, fast - other)
+
+    fall_z, fall_e, fall_p = (decay(dt, tau) for tau in (z, e, slow))
+    numbers = {"decay_z": fall_z, "decay_e": fall_e, "decay_p": fall_p}
+    numbers["e_from_z"] = share(z, e) * (fall_z - fall_e)
+    numbers["p_from_e"] = share(e, slow) * (fall_e - fall_p)
+    numbers["p_from_z"] = share(z, e) * (share(z, slow) * (fall_z - fall_p) - numbers["p_from_e"])
+    numbers |= {"rate_q": ratio(-dt * 2, z), "rate_e": ratio(-dt, e), "rate_p": ratio(-dt, slow)}
+    numbers |= {"share_q": share(z / 2, e), "share_e": share(e, slow), "share_qp": share(z / 2, slow)}
+    return {**numbers, "add": DIGITS.divide(Decimal(1000), p["rate_max"] * z), "eps_two": p["eps"] * p["eps"]}
+
+
+def _drift(z: str, e: str, slow: str) -> str:
+    return f"""
+        {slow} = {slow} * decay_p + ({e} * p_from_e + {z} * p_from_z)
+        {e} = {e} * decay_e + {z} * e_from_z
+        {z} = {z} * decay_z
+    """
+
+
+BCPNN: Final = Rule(
+    name="bcpnn",
+    parameters={
+        "w_min": Value(-10.0, None, "smallest weight"),
+        "w_max": Value(10.0, None, "largest weight"),
+        "gain": Value(1.0, None, "weight of a logarithm of 1"),
+        "tau_z": Value("5 ms", "ms", "time constant of z, the traces of spikes"),
+        "tau_e": Value("100 ms", "ms", "time constant of e, the traces of eligibility"),
+        "tau_p": Value("5 s", "ms", "time constant of p, the probabilities"),
+        "rate_max": Value("50 Hz", "Hz", "rate that counts as a probability of 1"),
+        "eps": Value(0.001, None, "smallest probability"),
+    },
+    pre_traces={"zi": "", "ei": "", "pi": ""},
+    post_traces={"zj": "", "ej": "", "pj": ""},
+    synapse_traces={"q": 0.0, "e": 0.0, "p": 0.0},
+    drift_pre=_drift("zi", "ei", "pi"),
+    drift_post=_drift("zj", "ej", "pj"),
+    evolve="""
+        fall_q = exp(since * rate_q)
+        fall_e = exp(since * rate_e)
+        fall_p = exp(since * rate_p)
+        given = share_q * q
+        p = p * fall_p + ((e - given) * (share_e * (fall_e - fall_p)) + given * (share_qp * (fall_q - fall_p)))
+        e = e * fall_e + given * (fall_q - fall_e)
+        q = q * fall_q
+        w = gain * log((p + eps_two) / ((pi + eps) * (pj + eps)))
+    """,
+    on_pre="q = (zi + add) * zj",
+    on_post="q = zi * (zj + add)",
+    bump_pre="zi = zi + add",
+    bump_post="zj = zj + add",
+    constants=_bayes,
+    source="Bayesian confidence propagation: w = gain * ln(p_ij / (p_i p_j)), with chains of traces z, e, p of both "
+    "neurons and of their product. Tully, Hennig & Lansner, Front. Synaptic Neurosci. 6:8 (2014). Between events "
+    "all traces have closed forms, which are used. The bias ln p_j is left to the model: `Engine.trace` gives pj.",
+)
+
 RULES: Final = {
     each.name: each
     for each in (
@@ -262,6 +335,7 @@ RULES: Final = {
         TRIPLET_NEAREST,
         INHIBITORY_STDP,
         REWARD_STDP,
+        BCPNN,
     )
 }
 """The built-in rules by name."""

@@ -47,6 +47,9 @@ BRING_BACK: Final = """
 """
 """What follows every change of a weight."""
 
+FIRED: Final = "fired"
+"""Trace that counts the spikes of a receiving neuron, where upkeep asks for it."""
+
 CAP: Final = """
     w_room = where(spent < change_max, change_max - spent, 0)
     w_moved = w - w_before
@@ -56,6 +59,29 @@ CAP: Final = """
     spent = where(w_capped, change_max, spent + where(w_moved < 0, -w_moved, w_moved))
 """
 """What follows `BRING_BACK` where the sum of |changes| of a weight is capped; `w_before` is the weight before."""
+
+RESERVED: Final = frozenset(
+    {
+        *("w", "weights", "clips", "seen", "spent", "fired", "since", "upkeep", "rate", "integral", "last", "efficacy"),
+        *("delays", "scale", "high", "wide", "column", "numbers", "short", "learning", "change_max"),
+        *("indptr", "indices", "ends", "synapses", "sources"),
+    }
+)
+"""Names that engines use for a projection themselves; no trace, signal or state may have them."""
+
+
+def require_names(subject: str, *groups: Iterable[str]) -> None:
+    """Refuse names that engines use themselves, and names that stand for two things.
+
+    Raises:
+        NetworkInvalid: There is one.
+    """
+    seen: set[str] = set()
+    for name in (each for group in groups for each in group):
+        if name in RESERVED or name.startswith("w_") or name in seen:
+            reason = f"the name {name!r} is {'used twice' if name in seen else 'reserved'}"
+            raise NetworkInvalid(subject=subject, reason=reason, remedy="Use another name.")
+        seen.add(name)
 
 
 def numbers_of(
@@ -150,6 +176,8 @@ class Rule(Struct, frozen=True):
             NetworkInvalid: A text is none, or names something unknown.
         """
         subject, neurons = f"rule {self.name}", {**self.pre_traces, **self.post_traces}
+        own = [name for name in self.post_traces if name != FIRED]
+        require_names(subject, self.pre_traces, own, self.signals, self.synapse_traces)
         known = {*numbers, *neurons, *self.signals}
         synapse = ("w", *self.synapse_traces, *(("spent",) if capped else ()))
 

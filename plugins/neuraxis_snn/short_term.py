@@ -19,7 +19,7 @@ from neuraxis_snn import expressions
 from neuraxis_snn.errors import NetworkInvalid
 from neuraxis_snn.models import Constants, Value
 from neuraxis_snn.numbers import ratio
-from neuraxis_snn.rule import numbers_of
+from neuraxis_snn.rule import numbers_of, require_names
 
 BRING_BACK: Final = "efficacy = where(efficacy < 0, 0, where(efficacy > 1, 1, efficacy))"
 
@@ -57,6 +57,7 @@ class ShortTerm(Struct, frozen=True):
     def program(self, numbers: Mapping[str, Decimal]) -> tuple[expressions.Statement, ...]:
         """Parse `on_spike`. Raises `NetworkInvalid` if it is none, names something unknown, or gives no `efficacy`."""
         subject = f"short-term plasticity {self.name}"
+        require_names(subject, self.states)
         text = f"{self.on_spike}\n{BRING_BACK}"
         return expressions.statements(text, subject=subject, known={*numbers, "since"}, writable=self.states)
 

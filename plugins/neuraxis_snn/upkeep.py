@@ -31,6 +31,7 @@ from neuraxis.errors import InputError
 from neuraxis_snn.errors import NetworkInvalid
 from neuraxis_snn.models import Model, Value
 from neuraxis_snn.numbers import DIGITS, decay, decimal_of
+from neuraxis_snn.rule import FIRED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,9 +42,6 @@ if TYPE_CHECKING:
 
 FACTOR_MAX: Final = 2.0
 """Scaling multiplies a weight by at most this, and divides it by at most this, in one window."""
-
-FIRED: Final = "fired"
-"""Trace that counts the spikes of a receiving neuron in a window."""
 
 COUNTED: Final = ("upkeep_low", "upkeep_high", "factor_capped", "pruned")
 """What upkeep counts: weights held at w_min and w_max, neurons whose factor was held back, weights set to 0."""

@@ -22,6 +22,8 @@ PRECISIONS = ("float32", "float64")
 
 def _exact(name: str, x: float) -> Decimal:
     given = Decimal(x)
+    if name == "log":
+        return DIGITS.ln(given)
     power = DIGITS.exp(given)
     if name == "exp":
         return power
@@ -57,6 +59,30 @@ def _arguments(precision: Any, count: int) -> np.ndarray:
 @pytest.mark.parametrize(("name", "limit"), [("exp", 1.0), ("exprel", 2.0)])
 def test_functions_err_by_less_than_they_say(name: str, limit: float, precision: Any) -> None:
     assert _error(name, precision, _arguments(precision, 2_000)) < limit
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_log_errs_by_less_than_it_says(precision: Any) -> None:
+    rng, info = np.random.default_rng(2), np.finfo(precision)
+    parts = (
+        2.0 ** rng.uniform(info.minexp, info.maxexp - 1, 2_000),
+        rng.uniform(0.5, 2, 2_000),
+        1 + rng.normal(0, 1e-4, 500),
+        np.sqrt(2) * (1 + rng.normal(0, 1e-6, 200)),
+        np.array([info.tiny, info.max, 2.0, 0.5]),
+    )
+    x = np.concatenate([part.astype(precision) for part in parts])
+    assert _error("log", precision, x[x != 1]) < 2.0
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_log_ends_at_its_limits_and_is_zero_at_one(precision: Any) -> None:
+    info, log = np.finfo(precision), functions(precision, "array")["log"]
+    found = log(np.array([1.0, 0.0, -0.0, -5.0, -np.inf, info.tiny, info.tiny / 2, np.inf, info.max], precision))
+    assert found[0] == 0
+    assert np.isfinite(found).all()
+    assert len(set(found[1:7].tolist())) == 1
+    assert found[7] == found[8]
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
@@ -106,12 +132,13 @@ def test_exp_never_falls_as_its_argument_grows(precision: Any) -> None:
 BOTH = Model(
     name="both",
     parameters={},
-    states={"x": 0.0, "power": 0.0, "mean": 0.0, "quotient": 0.0},
+    states={"x": 0.0, "power": 0.0, "mean": 0.0, "quotient": 0.0, "logarithm": 0.0},
     inputs=(),
     update="""
         power = exp(x)
         mean = exprel(x)
         quotient = mean / x
+        logarithm = log(x)
     """,
     threshold="power > 1",
 )
@@ -136,5 +163,5 @@ def test_functions_and_quotients_have_the_same_bits_on_every_backend(precision: 
 def test_compilers_get_the_same_text_with_their_own_choice() -> None:
     mine = decorated("float32", "@fast", choice="select")
     assert "where" not in mine
-    assert mine.count("@fast\ndef ") == len(ARGUMENTS) + 2
+    assert mine.count("@fast\ndef ") == len(ARGUMENTS) + 4
     assert text("float32").replace("where(", "select(").splitlines()[1] in mine

@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from neuraxis_snn import MODELS, PAIR_STDP, RULES, EngineMisuse, Network, NetworkInvalid, Rule, Spikes
 from neuraxis_snn.backends.with_numba import NumbaBackend
 from neuraxis_snn.backends.with_numpy import NumpyBackend
 from neuraxis_snn.plasticity import (
+    BCPNN,
     INHIBITORY_STDP,
     NEAREST_STDP,
     REWARD_STDP,
@@ -380,3 +382,74 @@ def test_a_rule_and_short_term_plasticity_may_not_share_a_name() -> None:
     bare = ShortTerm("bare", {}, {"q": 1.0}, "q = 1", lambda _p, _dt: {})
     with pytest.raises(NetworkInvalid, match="efficacy"):
         network.connect("pre", "layer", "hear", weights=1.0, short_term=bare)
+
+
+# ------------------------------------------------------------------------------------- Bayes
+
+
+def _euler(pre: list[int], post: list[int], steps: int, fine: int) -> float:
+    """Return ln(p_ij / (p_i p_j)) by tiny steps of the differential equations: z 5 ms, e 100 ms, p 1 s, 50 Hz."""
+    h, add = 1.0 / fine, 1000 / (50 * 5)
+    zi = zj = ei = ej = pi = pj = eij = pij = 0.0
+    for step in range(steps):
+        for _ in range(fine):
+            pi, pj, pij = pi + h * (ei - pi) / 1000, pj + h * (ej - pj) / 1000, pij + h * (eij - pij) / 1000
+            ei, ej, eij = ei + h * (zi - ei) / 100, ej + h * (zj - ej) / 100, eij + h * (zi * zj - eij) / 100
+            zi, zj = zi - h * zi / 5, zj - h * zj / 5
+        zi, zj = zi + add * (step in pre), zj + add * (step in post)
+    return float(np.log((pij + 1e-6) / ((pi + 1e-3) * (pj + 1e-3))))
+
+
+def test_bayesian_weights_follow_their_differential_equations() -> None:
+    pre, post = [20, 31, 90, 200], [22, 60, 61, 200]
+    network = _network(1)
+    _couples(network, 1, BCPNN, "layer", 0.0, tau_p="1 s")
+    engine = NumpyBackend().build(network)
+    engine.advance(300, {"pre": _trains([pre]), "post": _trains([post])})
+    found = float(engine.weights("layer.hear")[0])
+    coarse, fine = _euler(pre, post, 300, 20), _euler(pre, post, 300, 40)
+    assert found == pytest.approx(2 * fine - coarse, abs=2e-3)
+    assert found > 0.5
+
+
+@pytest.mark.slow
+def test_bayesian_weights_approach_the_logarithm_of_what_was_shown() -> None:
+    # independent trains: p_ij = p_i p_j; one train for both: p_ij = p p (1 + 1 / (2 rate tau_z)); p = rate / rate_max
+    count, steps, rate = 60, 120_000, 10.0
+    rng = np.random.default_rng(4)
+    first, second = rng.random((2, steps, count)) < rate / 1000
+    second[:, : count // 2] = first[:, : count // 2]
+    network = _network(count)
+    _couples(network, count, BCPNN, "layer", 0.0, tau_z="20 ms", tau_p="30 s", eps=1e-6)
+    engine = NumbaBackend().build(network)
+    given = [Spikes(*(part.astype(np.int32) for part in np.nonzero(each))) for each in (first, second)]
+    engine.advance(steps, {"pre": given[0], "post": given[1]})
+    weights = engine.weights("layer.hear")
+    assert engine.trace("layer.hear", "pi").mean() == pytest.approx(rate / 50 * (1 - np.exp(-4)), rel=0.05)
+    grown = 1 - np.exp(-4)  # all p have grown to this share, so the ratio is that much larger
+    assert weights[: count // 2].mean() == pytest.approx(np.log((1 + 1 / (2 * 10 * 0.02)) / grown), abs=0.08)
+    assert weights[count // 2 :].mean() == pytest.approx(np.log(1 / grown), abs=0.08)
+
+
+def test_bayesian_weights_stand_still_while_nothing_is_learned() -> None:
+    network = _network(1)
+    _couples(network, 1, BCPNN, "layer", 0.0)
+    engine = NumpyBackend().build(network)
+    engine.advance(100, {"pre": _trains([[10, 50]]), "post": _trains([[11, 52]])})
+    before = engine.weights("layer.hear")
+    engine.advance(100, {"pre": _trains([[10, 50]]), "post": _trains([[11, 52]])}, learning=False)
+    assert np.array_equal(before, engine.weights("layer.hear"))
+
+
+def test_bayesian_traces_need_different_times() -> None:
+    for wrong in ({"tau_z": "100 ms"}, {"tau_z": "200 ms"}, {"rate_max": 0.0}, {"eps": -1.0}):
+        with pytest.raises(NetworkInvalid, match="bcpnn"):
+            _couples(_network(1), 1, BCPNN, "layer", 0.0, **wrong)
+
+
+def test_traces_have_names_of_their_own() -> None:
+    for traces in ({"weights": "decay_pre"}, {"since": "decay_pre"}, {"post": "decay_pre"}, {"w_low": "decay_pre"}):
+        name = next(iter(traces))
+        rule = structs.replace(PAIR_STDP, pre_traces=traces, on_post="w = w", bump_pre="")
+        with pytest.raises(NetworkInvalid, match=f"'{name}' is"):
+            _couples(_network(1), 1, rule, "layer", 0.5)
