@@ -297,7 +297,7 @@ BCPNN: Final = Rule(
         "tau_e": Value("100 ms", "ms", "time constant of e, the traces of eligibility"),
         "tau_p": Value("5 s", "ms", "time constant of p, the probabilities"),
         "rate_max": Value("50 Hz", "Hz", "rate that counts as a probability of 1"),
-        "eps": Value(0.001, None, "smallest probability"),
+        "eps": Value(0.001, None, "what every neuron's z and p have on top: activity that never ceases"),
     },
     pre_traces={"zi": "", "ei": "", "pi": ""},
     post_traces={"zj": "", "ej": "", "pj": ""},
@@ -312,7 +312,7 @@ BCPNN: Final = Rule(
         p = p * fall_p + ((e - given) * (share_e * (fall_e - fall_p)) + given * (share_qp * (fall_q - fall_p)))
         e = e * fall_e + given * (fall_q - fall_e)
         q = q * fall_q
-        w = gain * log((p + eps_two) / ((pi + eps) * (pj + eps)))
+        w = gain * log((p + (eps * (pi + pj) + eps_two)) / ((pi + eps) * (pj + eps)))
     """,
     on_pre="q = (zi + add) * zj",
     on_post="q = zi * (zj + add)",
@@ -321,7 +321,8 @@ BCPNN: Final = Rule(
     constants=_bayes,
     source="Bayesian confidence propagation: w = gain * ln(p_ij / (p_i p_j)), with chains of traces z, e, p of both "
     "neurons and of their product. Tully, Hennig & Lansner, Front. Synaptic Neurosci. 6:8 (2014). Between events "
-    "all traces have closed forms, which are used. The bias ln p_j is left to the model: `Engine.trace` gives pj.",
+    "all traces have closed forms, which are used. They are kept without eps, so the product's is p + eps (pi + pj) + "
+    "eps**2. The bias ln p_j is left to the model: `Engine.trace` gives pj.",
 )
 
 RULES: Final = {

@@ -70,13 +70,18 @@ RESERVED: Final = frozenset(
 """Names that engines use for a projection themselves; no trace, signal or state may have them."""
 
 
-def require_names(subject: str, *groups: Iterable[str]) -> None:
+def require_names(subject: str, numbers: Iterable[str], *groups: Iterable[str]) -> None:
     """Refuse names that engines use themselves, and names that stand for two things.
+
+    Args:
+        subject: What has them, for errors.
+        numbers: Parameters and constants, which may be named as they like.
+        groups: Names of traces, signals or states.
 
     Raises:
         NetworkInvalid: There is one.
     """
-    seen: set[str] = set()
+    seen = set(numbers)
     for name in (each for group in groups for each in group):
         if name in RESERVED or name.startswith("w_") or name in seen:
             reason = f"the name {name!r} is {'used twice' if name in seen else 'reserved'}"
@@ -177,7 +182,7 @@ class Rule(Struct, frozen=True):
         """
         subject, neurons = f"rule {self.name}", {**self.pre_traces, **self.post_traces}
         own = [name for name in self.post_traces if name != FIRED]
-        require_names(subject, self.pre_traces, own, self.signals, self.synapse_traces)
+        require_names(subject, numbers, self.pre_traces, own, self.signals, self.synapse_traces)
         known = {*numbers, *neurons, *self.signals}
         synapse = ("w", *self.synapse_traces, *(("spent",) if capped else ()))
 

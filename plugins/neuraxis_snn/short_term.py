@@ -57,7 +57,7 @@ class ShortTerm(Struct, frozen=True):
     def program(self, numbers: Mapping[str, Decimal]) -> tuple[expressions.Statement, ...]:
         """Parse `on_spike`. Raises `NetworkInvalid` if it is none, names something unknown, or gives no `efficacy`."""
         subject = f"short-term plasticity {self.name}"
-        require_names(subject, self.states)
+        require_names(subject, numbers, self.states)
         text = f"{self.on_spike}\n{BRING_BACK}"
         return expressions.statements(text, subject=subject, known={*numbers, "since"}, writable=self.states)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from msgspec import structs
 
 from neuraxis_snn import MODELS, PAIR_STDP, RULES, EngineMisuse, Network, NetworkInvalid, Rule, Spikes
+from neuraxis_snn.backends.reference import ReferenceBackend
 from neuraxis_snn.backends.with_numba import NumbaBackend
 from neuraxis_snn.backends.with_numpy import NumpyBackend
 from neuraxis_snn.plasticity import (
@@ -165,6 +167,11 @@ def test_no_pair_rule_explains_it(protocol: dict[str, np.ndarray]) -> None:
 
 
 # -------------------------------------------------------------------------------- inhibition
+
+
+def test_inhibitory_plasticity_weakens_by_alpha_and_strengthens_by_the_trace() -> None:
+    found = _changes(INHIBITORY_STDP, [[10]], [[60]], 1.0, eta=0.1, **WIDE)
+    assert found == pytest.approx([0.1 * (np.exp(-50 / 20) - 2 * 3.0 * 0.020)], rel=1e-12)
 
 
 @pytest.mark.slow
@@ -387,29 +394,36 @@ def test_a_rule_and_short_term_plasticity_may_not_share_a_name() -> None:
 # ------------------------------------------------------------------------------------- Bayes
 
 
-def _euler(pre: list[int], post: list[int], steps: int, fine: int) -> float:
-    """Return ln(p_ij / (p_i p_j)) by tiny steps of the differential equations: z 5 ms, e 100 ms, p 1 s, 50 Hz."""
-    h, add = 1.0 / fine, 1000 / (50 * 5)
-    zi = zj = ei = ej = pi = pj = eij = pij = 0.0
+def _exact(pre: list[int], post: list[int], steps: int, *, eps: float = 0.001) -> float:
+    """Return ln(p_ij / (p_i p_j)) by exponentials of matrices: z 5 ms, e 100 ms, p 1 s, 50 Hz, steps of 1 ms."""
+
+    def chain(tau: float) -> np.ndarray:
+        rates = np.array([[-1 / tau, 0, 0], [1 / 100, -1 / 100, 0], [0, 1 / 1000, -1 / 1000]])
+        return np.eye(3) + sum(np.linalg.matrix_power(rates, k) / math.factorial(k) for k in range(1, 20))
+
+    alone, both = chain(5.0), chain(2.5)
+    first = second = product = np.zeros(3)
     for step in range(steps):
-        for _ in range(fine):
-            pi, pj, pij = pi + h * (ei - pi) / 1000, pj + h * (ej - pj) / 1000, pij + h * (eij - pij) / 1000
-            ei, ej, eij = ei + h * (zi - ei) / 100, ej + h * (zj - ej) / 100, eij + h * (zi * zj - eij) / 100
-            zi, zj = zi - h * zi / 5, zj - h * zj / 5
-        zi, zj = zi + add * (step in pre), zj + add * (step in post)
-    return float(np.log((pij + 1e-6) / ((pi + 1e-3) * (pj + 1e-3))))
+        first, second, product = alone @ first, alone @ second, both @ product
+        first[0] += 4.0 * (step in pre)
+        second[0] += 4.0 * (step in post)
+        product[0] = first[0] * second[0]
+    p_ij = product[2] + eps * (first[2] + second[2]) + eps**2
+    return math.log(p_ij / ((first[2] + eps) * (second[2] + eps)))
 
 
-def test_bayesian_weights_follow_their_differential_equations() -> None:
-    pre, post = [20, 31, 90, 200], [22, 60, 61, 200]
-    network = _network(1)
-    _couples(network, 1, BCPNN, "layer", 0.0, tau_p="1 s")
-    engine = NumpyBackend().build(network)
-    engine.advance(300, {"pre": _trains([pre]), "post": _trains([post])})
-    found = float(engine.weights("layer.hear")[0])
-    coarse, fine = _euler(pre, post, 300, 20), _euler(pre, post, 300, 40)
-    assert found == pytest.approx(2 * fine - coarse, abs=2e-3)
-    assert found > 0.5
+@pytest.mark.parametrize("backend", [ReferenceBackend(), NumpyBackend()], ids=lambda each: each.name)
+def test_bayesian_weights_solve_their_differential_equations(backend: Any) -> None:
+    pairs = [([20, 31, 90, 200], [22, 60, 61, 200]), ([10, 150], [60, 250]), ([20, 90, 91], []), ([], [])]
+    network = _network(len(pairs))
+    _couples(network, len(pairs), BCPNN, "layer", 0.0, tau_p="1 s")
+    engine = backend.build(network)
+    engine.advance(300, {"pre": _trains([pre for pre, _ in pairs]), "post": _trains([post for _, post in pairs])})
+    found = engine.weights("layer.hear")
+    assert found == pytest.approx([_exact(pre, post, 300) for pre, post in pairs], abs=1e-9)
+    assert found[0] > 0.5, "together"
+    assert found[1] < -0.5, "apart"
+    assert found[2:] == pytest.approx(0.0, abs=1e-12), "beside a silent neuron"
 
 
 @pytest.mark.slow
@@ -448,8 +462,7 @@ def test_bayesian_traces_need_different_times() -> None:
 
 
 def test_traces_have_names_of_their_own() -> None:
-    for traces in ({"weights": "decay_pre"}, {"since": "decay_pre"}, {"post": "decay_pre"}, {"w_low": "decay_pre"}):
-        name = next(iter(traces))
-        rule = structs.replace(PAIR_STDP, pre_traces=traces, on_post="w = w", bump_pre="")
+    for name in ("weights", "since", "post", "w_low", "tau_pre", "decay_post"):
+        rule = structs.replace(PAIR_STDP, pre_traces={name: "decay_pre"}, on_post="w = w", bump_pre="")
         with pytest.raises(NetworkInvalid, match=f"'{name}' is"):
             _couples(_network(1), 1, rule, "layer", 0.5)

@@ -12,11 +12,10 @@ import pytest
 
 from neuraxis import Graph, Simulation
 from neuraxis.errors import ScenarioInvalid
-from neuraxis_snn import Network, Spikes
+from neuraxis_snn import Spikes
 from neuraxis_snn.backends.with_numpy import NumpyBackend
-from neuraxis_snn.models import RELAY
 from neuraxis_snn.plugin import neuraxis_register_actors
-from neuraxis_snn.published import brunel, coba, cuba, inhibitory_plasticity, microcircuit, triplet, willshaw
+from neuraxis_snn.published import brunel, coba, cuba, microcircuit, triplet, willshaw
 from neuraxis_snn.published.claims import Claim, around, beside, missed
 from neuraxis_snn.published.tally import COARSE_BINS, FINE_BINS, Group, Tally
 from neuraxis_snn.statistics import Trains, cv, fano, peak, rates, spectrum
@@ -132,21 +131,6 @@ def test_coba_is_on_its_own_after_the_kick() -> None:
     assert engine.read("kick", "chance")[0] > 0
     coba.kick(engine, rate_hz=0.0)
     assert not engine.read("kick", "chance").any()
-
-
-def test_the_inhibitory_rule_weakens_by_alpha_and_strengthens_by_the_trace() -> None:
-    network = Network(dt="0.1 ms", precision="float64")
-    network.inputs("arriving", 1)
-    network.inputs("outgoing", 1)
-    network.population("neuron", 1, RELAY)
-    network.connect("outgoing", "neuron", "fire", weights=1.0, delay=0)
-    one: Any = {"pre": np.array([0]), "post": np.array([0]), "delay": 0}
-    rule: Any = {"rule": inhibitory_plasticity.RULE, "w_max": 10.0, "rate": 0.1, "name": "learning"}
-    network.connect("arriving", "neuron", "hear", weights=1.0, **one, **rule)
-    engine = NumpyBackend().build(network)
-    engine.advance(200, {"arriving": Spikes.of([(10, 0)]), "outgoing": Spikes.of([(60, 0)])})
-    alpha = 2 * 3.0 * 0.020
-    assert engine.weights("learning")[0] == pytest.approx(1.0 - 0.1 * alpha + 0.1 * np.exp(-5.0 / 20.0), rel=1e-12)
 
 
 def test_the_microcircuit_has_the_published_number_of_neurons_and_synapses() -> None:

@@ -1,28 +1,23 @@
 """Inhibitory synapses learn to hold a network at a low rate.
 
 8,000 neurons excite and 2,000 inhibit; each is joined to any other with probability 2 %. All get a constant current,
-which alone would make them fire fast. The synapses from inhibitory to excitatory neurons begin at nothing, and learn:
-
-    an arriving spike:  w += rate (post - alpha);    an outgoing spike:  w += rate pre;    alpha = 2 * 3 Hz * 20 ms
-
-where a spike adds 1 to its neuron's trace, which decays within 20 ms. It strengthens inhibition of those that fire
-faster than the goal of 3 Hz. The equations of the neurons are those of `coba`; the current is worth 20 mV. Weights are
-in units of the leak of 10 nS. The rate of learning is 0.01 nS, a hundred times that of the publication.
+which alone would make them fire fast. The synapses from inhibitory to excitatory neurons begin at nothing, and learn by
+`INHIBITORY_STDP` to hold their neurons at 3 Hz. The equations of the neurons are those of `coba`; the current is worth
+20 mV. Weights are in units of the leak of 10 nS. The rate of learning is 0.01 nS, a hundred times that of the
+publication.
 
 Source: Vogels, Sprekeler, Zenke, Clopath & Gerstner, Science 334 (2011).
 """
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from neuraxis import parameter, state
 from neuraxis_snn.connect import fixed_probability
-from neuraxis_snn.models import LIF_COBA, Value
+from neuraxis_snn.models import LIF_COBA
 from neuraxis_snn.network import Network
-from neuraxis_snn.numbers import DIGITS, decay
-from neuraxis_snn.plasticity import Rule
+from neuraxis_snn.plasticity import INHIBITORY_STDP
 from neuraxis_snn.published.actor import PublishedNetwork
 from neuraxis_snn.published.claims import Claim
 from neuraxis_snn.published.cuba import excitatory
@@ -48,26 +43,6 @@ GOAL_HZ: Final = 3.0
 BLOCK_MS: Final = 5_000.0
 FIRST_MS: Final = 1_000.0
 
-RULE: Final = Rule(
-    name="inhibitory_stdp",
-    parameters={
-        "tau": Value("20 ms", "ms", "time constant of the traces"),
-        "goal": Value("3 Hz", "Hz", "rate to which neurons are brought"),
-        "rate": Value(1e-3, None, "how fast it learns"),
-    },
-    pre_traces={"pre": "decay_trace"},
-    post_traces={"post": "decay_trace"},
-    on_pre="w = w + rate * (post - alpha)",
-    on_post="w = w + rate * pre",
-    bump_pre="pre = pre + 1",
-    bump_post="post = post + 1",
-    constants=lambda p, dt: {
-        "decay_trace": decay(dt, p["tau"]),
-        "alpha": DIGITS.multiply(Decimal(2), DIGITS.multiply(p["goal"], p["tau"])) / 1000,
-    },
-    source="Symmetric in time: Vogels et al., Science 334 (2011).",
-)
-
 _SOURCE: Final = "Vogels et al. 2011, learning 100 times faster; an independent program"
 
 CLAIMS: Final = (
@@ -87,7 +62,7 @@ def build(
     drive_mv: float = 20.0,
     dt: str = "0.1 ms",
     precision: Precision = "float64",
-    rate: float = 1e-3,
+    eta: float = 1e-3,
 ) -> Network:
     """Return the network: populations `e` and `i`, of which `i->e` learns.
 
@@ -99,7 +74,7 @@ def build(
         drive_mv: Constant current times resistance.
         dt: Step.
         precision: Of states and weights.
-        rate: Of learning, in units of the leak.
+        eta: Rate of learning, in units of the leak.
     """
     network = Network(dt=dt, precision=precision)
     sizes = {"e": excitatory(size), "i": size - excitatory(size)}
@@ -114,7 +89,7 @@ def build(
         elif target == "i":
             network.connect(source, target, "inh", weights=INHIBITORY, pre=pre, post=post)
         else:
-            learning: Any = {"rule": RULE, "w_max": LARGEST, "rate": rate, "goal": f"{GOAL_HZ!r} Hz"}
+            learning: Any = {"rule": INHIBITORY_STDP, "w_max": LARGEST, "eta": eta, "rate": f"{GOAL_HZ!r} Hz"}
             network.connect(source, target, "inh", weights=0.0, pre=pre, post=post, **learning)
     return network
 
