@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 from neuraxis.seams.backend import Backend
 from neuraxis_snn.backends.reference import ReferenceBackend
 from neuraxis_snn.backends.with_numba import NumbaBackend
 from neuraxis_snn.backends.with_numpy import NumpyBackend
+from neuraxis_snn.backends.with_torch import TorchBackend
 from neuraxis_snn.testing import BackendSuite
 
 
@@ -28,3 +31,12 @@ class Numba(BackendSuite):
 
     def backend(self) -> Backend:
         return NumbaBackend()
+
+
+if find_spec("torch") is not None:
+
+    class Torch(BackendSuite):
+        """Tensors."""
+
+        def backend(self) -> Backend:
+            return TorchBackend()

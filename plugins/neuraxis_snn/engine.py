@@ -32,11 +32,11 @@ from neuraxis.errors import suggestion
 from neuraxis_snn.errors import EngineMisuse, StateNotFinite
 from neuraxis_snn.network import power_above
 from neuraxis_snn.rule_arrays import RuleArrays
-from neuraxis_snn.spikes import NO_SPIKES, Spikes
+from neuraxis_snn.spikes import NO_SPIKES, Spikes, cut, in_a_row
 from neuraxis_snn.upkeep import CLIPS, COUNTED, bounded, pruned, scaled
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from neuraxis_snn.network import Drive, Network, Population, Projection
 
@@ -159,44 +159,44 @@ class Engine(ABC):
             StateNotFinite: A state or trace of a neuron became infinite or no number, which is found within
                 `LOOK_EVERY` steps or at the end of the call. The steps were computed.
         """
+        return advance_together([self], steps, [self.checked(steps, inputs)], self._run_one, learning=learning)[0]
+
+    def _run_one(
+        self, steps: int, inputs: Sequence[Mapping[str, Spikes]], *, learning: bool
+    ) -> list[dict[str, Spikes]]:
+        return [self._run(steps, inputs[0], learning=learning)]
+
+    def checked(self, steps: int, inputs: Mapping[str, Spikes] | None) -> dict[str, Spikes]:
+        """Return spikes from outside for every place where they come in. Raises `EngineMisuse` like `advance`."""
         given = dict(inputs or {})
         for name in given:
             if name not in self.network.populations or self.network.populations[name].model is not None:
                 places = [each.name for each in self.network.populations.values() if each.model is None]
                 self._misuse("inputs", f"no spikes come in at {name!r}", suggestion(name, places))
-        checked = {
+        return {
             each.name: self._checked(each, given.get(each.name, NO_SPIKES), steps)
             for each in self.network.populations.values()
             if each.model is None
         }
-        if learning and self._windows:
-            return self._run_windows(steps, checked)
-        return self._run_on(steps, checked, learning=learning)
 
-    def _run_on(self, steps: int, inputs: Mapping[str, Spikes], *, learning: bool) -> dict[str, Spikes]:
-        found = self._run(steps, inputs, learning=learning)
+    def steps_to_upkeep(self) -> int | None:
+        """Return after how many steps of learning a window of upkeep ends; None if there is none."""
+        return min((window - int(self.arrays["clock"][0]) % window for _, window in self._windows), default=None)
+
+    def count_steps(self, steps: int, *, learning: bool) -> None:
+        """Note that steps were computed."""
         self.step += steps
         if learning and "clock" in self.arrays:
             self.arrays["clock"] += steps
+
+    def look_after(self, steps: int, *, learning: bool) -> None:
+        """After these steps, look whether states are finite, and do the upkeep that is due."""
         if self.step // LOOK_EVERY != (self.step - steps) // LOOK_EVERY:
             self.require_finite(of_synapses=False)
-        return found
-
-    def _run_windows(self, steps: int, inputs: Mapping[str, Spikes]) -> dict[str, Spikes]:
-        """Compute steps up to the end of each window of upkeep, and do it."""
-        parts: dict[str, list[Spikes]] = {each.name: [] for each in self.network.populations.values() if each.record}
-        begin = 0
-        while begin < steps:
-            clock = int(self.arrays["clock"][0])
-            size = min(steps - begin, *(window - clock % window for _, window in self._windows))
-            given = {name: _cut(each, begin, begin + size) for name, each in inputs.items()}
-            for name, found in self._run_on(size, given, learning=True).items():
-                parts[name].append(Spikes(found.steps + np.int32(begin), found.neurons))
+        if steps and learning:
             for name, window in self._windows:
-                if (clock + size) % window == 0:
+                if int(self.arrays["clock"][0]) % window == 0:
                     self._keep_up(self.network.projections[name])
-            begin += size
-        return {name: _joined(each) for name, each in parts.items()}
 
     def _keep_up(self, each: Projection) -> None:
         plan, name = each.upkeep, each.name
@@ -380,8 +380,8 @@ class Engine(ABC):
         stored = self.arrays[f"{each.name}.{'weights' if name == 'w' else name}"]
         if each.program is None or not each.program.evolve:
             return stored
-        everything, clock = slice(None), int(self.arrays["clock"][0])
-        found = self._rule_arrays(each).evolved(everything, *self._ends(each), clock, counting=False)
+        clock = int(self.arrays["clock"][0])
+        found = self._rule_arrays(each).evolved(*self._ends(each), clock, counting=False)
         return np.asarray(found[name], stored.dtype)
 
     def normalise(self, projection: str, total: float) -> None:
@@ -463,13 +463,40 @@ def _own(each: Projection) -> tuple[str, ...]:
     return ("weights", *each.program.synapse[1:]) if each.program is not None else ()
 
 
-def _cut(spikes: Spikes, begin: int, end: int) -> Spikes:
-    first, last = np.searchsorted(spikes.steps, [begin, end])
-    return Spikes(spikes.steps[first:last] - np.int32(begin), spikes.neurons[first:last])
+def advance_together(
+    engines: Sequence[Engine],
+    steps: int,
+    inputs: Sequence[Mapping[str, Spikes]],
+    run: Callable[..., list[dict[str, Spikes]]],
+    *,
+    learning: bool,
+) -> list[dict[str, Spikes]]:
+    """Compute steps of engines whose windows of upkeep end together, and do the upkeep.
 
+    Args:
+        engines: They.
+        steps: How many.
+        inputs: Checked spikes for each engine.
+        run: Computes steps of all engines: called with steps, inputs and `learning`.
+        learning: Whether they learn.
 
-def _joined(parts: list[Spikes]) -> Spikes:
-    if len(parts) == 1:
-        return parts[0]
-    steps, neurons = [each.steps for each in parts], [each.neurons for each in parts]
-    return Spikes(np.concatenate(steps), np.concatenate(neurons)) if parts else NO_SPIKES
+    Raises:
+        StateNotFinite: Like `Engine.advance`.
+    """
+    begin, parts = 0, []  # of each span: where it begins, and the spikes of each engine
+    while True:
+        room = engines[0].steps_to_upkeep() if learning else None
+        size = steps - begin if room is None else min(steps - begin, room)
+        whole = size == steps
+        given = inputs if whole else [{k: cut(v, begin, begin + size) for k, v in each.items()} for each in inputs]
+        found = run(size, given, learning=learning)
+        for engine in engines:
+            engine.count_steps(size, learning=learning)
+        for engine in engines:
+            engine.look_after(size, learning=learning)
+        if whole:
+            return found
+        parts.append((begin, found))
+        begin += size
+        if begin == steps:
+            return [in_a_row([(begin, found[number]) for begin, found in parts]) for number in range(len(engines))]

@@ -56,3 +56,15 @@ class MemoryShort(InputError):
         need, have = self.needed / 2**20, self.available / 2**20
         remedy = "Make the network smaller, build it in parts (part=…) on several machines, or free memory."
         return f"{self.subject}: it needs {need:,.0f} MiB, and {have:,.0f} MiB are available. {remedy}"
+
+
+class DeviceMissing(InputError):
+    """There is no such device to compute on."""
+
+    code: ClassVar[str] = "SNN112"
+    device: str
+    reason: str
+    remedy: str
+
+    def message(self) -> str:
+        return f"device {self.device!r}: {self.reason}. {self.remedy}"

@@ -10,6 +10,7 @@ nothing but
     power_of_two(k)     2**k for whole k of normal range, put together from its bits
     exponent(x)         the whole k for which a normal x > 0 is m * 2**k with 1 <= m < 2, taken from its bits
     significand(x)      that m
+    bits(x), number(b)  the bits of a number as an integer U, and the number that has these bits
 
 and run alike on single values, on arrays and in compiled code. The numbers in them are made in decimal arithmetic.
 
@@ -59,17 +60,25 @@ _SUPPORT: Final = """
 def where(condition, then, otherwise):
     return then if condition else otherwise
 
+def bits(x):
+    return F(x).view(U)
+
+def number(x):
+    return U(x).view(F)
+"""
+
+_ROUNDING: Final = """
 def whole(x):
     return (x + F({magic})) - F({magic})
 
 def power_of_two(k):
-    return U(F(k + F({offset})).view(U) << U({mantissa})).view(F)
+    return number(bits(k + F({offset})) << U({mantissa}))
 
 def exponent(x):
-    return F(U(F(x).view(U) >> U({mantissa}))) - F({bias})
+    return F(bits(x) >> U({mantissa})) - F({bias})
 
 def significand(x):
-    return U(U(F(x).view(U) & U({fraction})) | U({one})).view(F)
+    return number(bits(x) & U({fraction}) | U({one}))
 """
 # The lowest bits of k + magic + bias are those of k + bias: shifted left, they are the exponent.
 
@@ -115,13 +124,13 @@ def log(x):
 
 @lru_cache(maxsize=2)
 def text(precision: Precision) -> str:
-    """Return the definitions of the functions, as Python that reads F, where, whole and power_of_two."""
-    return _FUNCTIONS.format(**_numbers(precision))
+    """Return the definitions of the functions, as Python that reads F, U, where, bits and number."""
+    return (_ROUNDING + _FUNCTIONS).format(**_numbers(precision))
 
 
 @lru_cache(maxsize=2)
 def support(precision: Precision) -> str:
-    """Return definitions of where, whole and power_of_two for one value, as Python that reads F and U.
+    """Return definitions of where, bits and number for one value, as Python that reads F and U.
 
     F and U are numpy's float and unsigned integer of that many bits.
     """
@@ -136,8 +145,8 @@ def decorated(precision: Precision, decorator: str, *, choice: str) -> str:
         decorator: Stands before every function.
         choice: The name of that `where`.
     """
-    whole, mine = support(precision).index("def whole"), text(precision).replace("where(", f"{choice}(")
-    lines = (support(precision)[whole:] + mine).splitlines()
+    bits, mine = support(precision).index("def bits"), text(precision).replace("where(", f"{choice}(")
+    lines = (support(precision)[bits:] + mine).splitlines()
     return "\n".join(f"{decorator}\n{line}" if line.startswith("def ") else line for line in lines)
 
 
@@ -154,6 +163,17 @@ def functions(precision: Precision, form: Literal["scalar", "array"]) -> Mapping
     exec(compile(support(precision), "<functions>", "exec"), space)
     if form == "array":
         space["where"] = np.where
+    return functions_with(precision, **space)
+
+
+def functions_with(precision: Precision, **given: Any) -> Mapping[str, Callable[..., Any]]:
+    """Return the functions by name, for values of any library.
+
+    Args:
+        precision: Of arguments and results.
+        given: `F`, `U`, `where`, `bits` and `number` for these values.
+    """
+    space: dict[str, Any] = {**given, "__builtins__": {}}
     exec(compile(text(precision), "<functions>", "exec"), space)
     return {name: space[name] for name in ARGUMENTS}
 

@@ -1,8 +1,8 @@
 """Noise of single neurons: a pure function of (key, population, neuron, step), so it has no state.
 
 Philox4x32-10 with the counter (neuron, step block, step block's high word, population). One block of four words
-serves four consecutive steps of a neuron. The function is written once, for unsigned 64-bit words: Python
-integers, numpy arrays and compiled code run the same text.
+serves four consecutive steps of a neuron. The function is written once, for words of 64 bits with a sign or without:
+Python integers and arrays of any library run the same text.
 
 Determinism: exact.
 Source: Salmon et al., Parallel random numbers: as easy as 1, 2, 3 (SC 2011).
@@ -30,15 +30,18 @@ def philox(c0, c1, c2, c3, k0, k1):
     for _ in range(10):
         m0 = c0 * M0
         m1 = c2 * M1
-        c0 = (m1 >> HALF) ^ c1 ^ k0
+        c0 = (m1 >> HALF) & LOW ^ c1 ^ k0
         c1 = m1 & LOW
-        c2 = (m0 >> HALF) ^ c3 ^ k1
+        c2 = (m0 >> HALF) & LOW ^ c3 ^ k1
         c3 = m0 & LOW
         k0 = (k0 + W0) & LOW
         k1 = (k1 + W1) & LOW
     return c0, c1, c2, c3
 """
-"""Source of the function: four counter words and two key words of 32 bits each, in words of 64 bits."""
+"""Source of the function: four counter words and two key words of 32 bits each, in words of 64 bits.
+
+Where words have a sign, a product may wrap and be shifted as a negative number: the mask takes off what that adds.
+"""
 
 
 def words(kind: Any) -> dict[str, Any]:
@@ -54,7 +57,7 @@ def _function(kind: Any) -> Any:
 
 
 philox_of_integers: Final = _function(int)
-"""One neuron, in Python integers: slow and obvious."""
+"""One neuron, in Python integers: slow and obvious. It takes arrays of int64 just as well."""
 
 philox_of_arrays: Final = _function(np.uint64)
 """Many neurons at once, in numpy arrays of uint64."""

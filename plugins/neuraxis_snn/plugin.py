@@ -43,7 +43,14 @@ def neuraxis_register_inspections() -> Mapping[str, Inspection]:
 @hookimpl
 def neuraxis_register_backends() -> Mapping[str, Callable[[], Any]]:
     """Offer the built-in backends; each imports its library when it is made."""
-    return {"reference": _reference, "numpy": _numpy, "numba": _numba, "norse": _norse}
+    return {
+        "reference": _reference,
+        "numpy": _numpy,
+        "numba": _numba,
+        "torch": _torch,
+        "torch-cuda": _torch_cuda,
+        "norse": _norse,
+    }
 
 
 def _reference() -> Any:
@@ -62,6 +69,18 @@ def _numba() -> Any:
     from neuraxis_snn.backends.with_numba import NumbaBackend
 
     return NumbaBackend()
+
+
+def _torch() -> Any:
+    from neuraxis_snn.backends.with_torch import TorchBackend
+
+    return TorchBackend()
+
+
+def _torch_cuda() -> Any:
+    from neuraxis_snn.backends.with_torch import TorchBackend
+
+    return TorchBackend(device="cuda")
 
 
 def _norse() -> Any:

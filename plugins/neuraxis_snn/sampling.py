@@ -18,7 +18,7 @@ from neuraxis import array, message
 from neuraxis.errors import suggestion
 from neuraxis_snn.errors import NetworkInvalid
 from neuraxis_snn.network import steps_per_tick
-from neuraxis_snn.spikes import Spikes
+from neuraxis_snn.spikes import Spikes, cut, in_a_row
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -162,7 +162,7 @@ def advance_sampled(
     done = 0
     while done < steps:
         length = min(looked_at.every - engine.step % looked_at.every, steps - done)
-        piece = {name: _between(given, done, done + length) for name, given in inputs.items()}
+        piece = {name: cut(given, done, done + length) for name, given in inputs.items()}
         fired.append((done, engine.advance(length, piece, learning=learning)))
         done += length
         if engine.step % looked_at.every == 0:
@@ -171,23 +171,7 @@ def advance_sampled(
     shape = (len(at), len(looked_at.states), len(chosen))
     values = np.array(rows, np.float64).reshape(shape)
     samples = Samples(looked_at.states, chosen.astype(np.int32), np.array(at, np.int32), values)
-    return _joined(fired), samples
-
-
-def _between(spikes: Spikes, begin: int, end: int) -> Spikes:
-    first, last = np.searchsorted(spikes.steps, [begin, end])
-    return Spikes((spikes.steps[first:last] - begin).astype(np.int32), spikes.neurons[first:last])
-
-
-def _joined(pieces: list[tuple[int, dict[str, Spikes]]]) -> dict[str, Spikes]:
-    names = pieces[0][1] if pieces else {}
-    return {
-        name: Spikes(
-            np.concatenate([each[name].steps + begin for begin, each in pieces]).astype(np.int32),
-            np.concatenate([each[name].neurons for _, each in pieces]).astype(np.int32),
-        )
-        for name in names
-    }
+    return in_a_row(fired), samples
 
 
 def weigh(engine: Engine, projection: str, *, bins: int = WEIGHT_BINS) -> Weights:

@@ -10,7 +10,7 @@ from msgspec import Struct
 from neuraxis import array, message
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
 
 @final
@@ -42,3 +42,24 @@ class Spikes(Struct, frozen=True, eq=False):
 
 
 NO_SPIKES = Spikes(np.empty(0, np.int32), np.empty(0, np.int32))
+
+
+def cut(spikes: Spikes, begin: int, end: int) -> Spikes:
+    """Return the spikes of the steps begin … end - 1, with steps counted from `begin`."""
+    first, last = np.searchsorted(spikes.steps, [begin, end])
+    return Spikes(spikes.steps[first:last] - np.int32(begin), spikes.neurons[first:last])
+
+
+def in_a_row(parts: Sequence[tuple[int, Mapping[str, Spikes]]]) -> dict[str, Spikes]:
+    """Return spikes by population of calls that follow each other as those of one call.
+
+    Args:
+        parts: Of each call, the step with which it began, and its spikes.
+    """
+    return {
+        name: Spikes(
+            np.concatenate([found[name].steps + np.int32(begin) for begin, found in parts]),
+            np.concatenate([found[name].neurons for _, found in parts]),
+        )
+        for name in (parts[0][1] if parts else ())
+    }

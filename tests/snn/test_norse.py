@@ -53,7 +53,7 @@ def run(engine: Engine, seed: int) -> tuple[dict[str, Any], dict[str, bytes]]:
 
 
 @needs_norse
-@pytest.mark.parametrize("other", ["reference", "numpy", "numba"])
+@pytest.mark.parametrize("other", ["reference", "numpy", "numba", "torch"])
 def test_every_backend_gives_the_bits_of_norse(other: str) -> None:
     backends = neuraxis_register_backends()
     for seed, parameters in enumerate([{}, {"tau": "3.7 ms", "tau_syn": "11 ms", "reset": -0.25, "leak": 0.2}]):

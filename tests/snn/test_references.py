@@ -11,8 +11,9 @@ import pytest
 from neuraxis.seams.backend import Backend
 from neuraxis_snn import MODELS, PAIR_STDP, Network, Spikes
 from tests.snn.data import reference
+from tests.snn.devices import needs_torch
 
-BACKENDS = ("reference", "numpy", "numba")
+BACKENDS = ("reference", "numpy", "numba", pytest.param("torch", marks=needs_torch))
 
 
 @pytest.fixture(params=BACKENDS)

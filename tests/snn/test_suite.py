@@ -7,28 +7,28 @@ from typing import Any
 import pytest
 
 from neuraxis.testing import run_suite
-from neuraxis_snn.backends.with_numpy import NumpyEngine
+from neuraxis_snn.backends.with_numpy import NumpyBackend
 from neuraxis_snn.testing import BackendSuite
 
 
-class Careless(NumpyEngine):
-    """Loses half of it at the end of every call."""
-
-    def _run(self, steps: int, inputs: Any, *, learning: bool) -> Any:
-        found = super()._run(steps, inputs, learning=learning)
-        for name, array in self.arrays.items():
-            if name.endswith((".v", ".g_exc")):
-                array *= array.dtype.type(0.5)
-        return found
-
-
 class CarelessBackend:
-    """Makes careless engines."""
+    """Makes engines that lose half of it at the end of every call."""
 
     name = "careless"
 
-    def build(self, network: Any) -> Careless:
-        return Careless(network)
+    def build(self, network: Any) -> Any:
+        engine = NumpyBackend().build(network)
+        careful = engine._run
+
+        def run(steps: int, inputs: Any, *, learning: bool) -> Any:
+            found = careful(steps, inputs, learning=learning)
+            for name, array in engine.arrays.items():
+                if name.endswith((".v", ".g_exc")):
+                    array *= array.dtype.type(0.5)
+            return found
+
+        engine._run = run  # type: ignore[method-assign]
+        return engine
 
 
 class CarelessSuite(BackendSuite):

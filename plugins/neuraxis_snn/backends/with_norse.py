@@ -9,16 +9,19 @@ from __future__ import annotations
 import importlib.util
 from typing import TYPE_CHECKING, Any, Final, final
 
-import numpy as np
-
 from neuraxis.errors import ExtraMissing
-from neuraxis_snn.backends.with_numpy import NumpyEngine
+from neuraxis_snn.backends.arrays import Arrays
+from neuraxis_snn.backends.batch import Batch
 from neuraxis_snn.errors import NetworkInvalid
 from neuraxis_snn.network import network_of
 from neuraxis_snn.norse_model import LIF_NORSE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from neuraxis_snn.engine import Engine
     from neuraxis_snn.network import Network, Population
+    from neuraxis_snn.numbers import Precision
 
 NAME: Final = "norse"
 
@@ -41,7 +44,7 @@ class NorseBackend:
                 purpose = "the backend 'norse' (also: pip install --no-deps norse==1.1.0 nirtorch)"
                 raise ExtraMissing(library=library, extra="torch,nir", purpose=purpose)
 
-    def build(self, network: Any) -> NorseEngine:
+    def build(self, network: Any) -> Engine:
         """Return an engine.
 
         Raises:
@@ -58,15 +61,19 @@ class NorseBackend:
                 reason = f"{each.name} has the model {each.model.name}, and Norse's own step is that of lif_norse"
                 remedy = "Use the backend numba or numpy, or the model neuraxis_snn.norse_model.LIF_NORSE."
                 raise NetworkInvalid(subject=f"backend {NAME}", reason=reason, remedy=remedy)
-        return NorseEngine(given)
+        return Batch([given], NAME, lambda precision: _NorseArrays(precision, given))[0]
 
 
 @final
-class NorseEngine(NumpyEngine):
-    """An engine whose neurons are Norse's."""
+class _NorseArrays(Arrays):
+    """Arrays, but neurons are Norse's."""
 
-    def _neurons_of(self, population: Population) -> Any:
-        return _NorseNeurons(population, self.network) if population.model is not None else None
+    def __init__(self, precision: Precision, network: Network) -> None:
+        super().__init__(precision)
+        self._network = network
+
+    def neurons(self, population: Population) -> Callable[[dict[str, Any]], None]:
+        return _NorseNeurons(population, self._network).advance
 
 
 @final
@@ -88,24 +95,12 @@ class _NorseNeurons:
             v_reset=torch.tensor(numbers["reset"]),
         )
         self._dt = float(network.dt / 1000)
-        self._spiked: np.ndarray = np.zeros(population.size, np.bool_)
 
-    def slowly(self, _values: dict[str, Any]) -> None:
-        """Do nothing: these neurons have nothing slow."""
-
-    def update(self, values: dict[str, Any]) -> None:
+    def advance(self, values: dict[str, Any]) -> None:
         """Take a step."""
         torch = self._torch
         state = self._state(v=torch.from_numpy(values["v"]), i=torch.from_numpy(values["i"]))
         with torch.no_grad():
             spiked, after = self._advance(torch.from_numpy(values["current"]), state, self._parameters, dt=self._dt)
-        self._spiked = spiked.numpy() > 0
-        self._after = {"v": after.v.numpy(), "i": after.i.numpy()}
-
-    def crosses(self, _values: dict[str, Any]) -> np.ndarray:
-        """Return which neurons spiked in the step."""
-        return self._spiked
-
-    def after(self, values: dict[str, Any]) -> None:
-        """Hand over what the step made of the states."""
-        values |= self._after
+        values["spiked"] = spiked.numpy() > 0
+        values["v"], values["i"] = after.v.numpy(), after.i.numpy()

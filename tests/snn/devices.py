@@ -1,0 +1,17 @@
+"""What a machine has to compute on."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+import pytest
+
+needs_torch = pytest.mark.skipif(find_spec("torch") is None, reason="needs torch: pip install 'neuraxis[torch]'")
+
+
+def require_cuda() -> None:
+    """Skip the test where torch finds no CUDA device."""
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device, and a torch that is built for it")
