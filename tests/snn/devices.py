@@ -6,7 +6,8 @@ from importlib.util import find_spec
 
 import pytest
 
-needs_torch = pytest.mark.skipif(find_spec("torch") is None, reason="needs torch: pip install 'neuraxis[torch]'")
+HAS_TORCH = find_spec("torch") is not None
+needs_torch = pytest.mark.skipif(not HAS_TORCH, reason="needs torch: pip install 'neuraxis[torch]'")
 
 
 def require_cuda() -> None:

@@ -14,7 +14,9 @@ from neuraxis_snn import Model, Network
 from neuraxis_snn.backends.reference import ReferenceBackend
 from neuraxis_snn.backends.with_numba import NumbaBackend
 from neuraxis_snn.backends.with_numpy import NumpyBackend
+from neuraxis_snn.backends.with_torch import TorchBackend
 from neuraxis_snn.functions import ARGUMENTS, LIMITS, decorated, functions, text
+from tests.snn.devices import HAS_TORCH
 
 DIGITS = Context(prec=60)
 PRECISIONS = ("float32", "float64")
@@ -151,17 +153,17 @@ def test_functions_and_quotients_have_the_same_bits_on_every_backend(precision: 
     network = Network(dt="1 ms", precision=precision)
     network.population("both", len(x), BOTH)
     found = []
-    for backend in (ReferenceBackend(), NumpyBackend(), NumbaBackend()):
+    for backend in (ReferenceBackend(), NumpyBackend(), NumbaBackend(), *([TorchBackend()] if HAS_TORCH else [])):
         engine = backend.build(network)
         engine.write("both", "x", x)
         spikes = engine.advance(1)["both"].pairs()
         found.append((spikes, *(engine.read("both", state).tobytes() for state in BOTH.states)))
-    assert found[0] == found[1] == found[2]
+    assert all(each == found[0] for each in found)
     assert np.isinf(np.frombuffer(found[0][4], precision)).any(), "a division by zero is no error"
 
 
 def test_compilers_get_the_same_text_with_their_own_choice() -> None:
     mine = decorated("float32", "@fast", choice="select")
     assert "where" not in mine
-    assert mine.count("@fast\ndef ") == len(ARGUMENTS) + 4
+    assert mine.count("@fast\ndef ") == len(ARGUMENTS) + 6
     assert text("float32").replace("where(", "select(").splitlines()[1] in mine
