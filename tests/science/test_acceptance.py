@@ -15,6 +15,7 @@ import pytest
 from neuraxis import Simulation
 from neuraxis_snn import MODELS, Network, Spikes, encoders
 from neuraxis_snn.backends.with_numpy import NumpyBackend
+from neuraxis_snn.published.working_memory import TESTS
 from neuraxis_snn.statistics import Trains, correlations, cv_of_each, fano, intervals, rates
 
 pytestmark = [pytest.mark.science, pytest.mark.timeout(3_600)]
@@ -136,6 +137,7 @@ def test_latency_codes_are_exact_to_one_step() -> None:
         ("6b", "stdp_balance", []),
         ("6c", "willshaw", []),
         ("6c", "willshaw", ["actors.network.patterns=8000"]),
+        *(("6d", "working_memory", [f"actors.network.test={test}"]) for test in TESTS),
         ("6f", "inhibitory_plasticity", []),
         ("6i", "cuba", []),
         ("6i", "coba", []),

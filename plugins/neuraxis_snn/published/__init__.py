@@ -8,6 +8,7 @@ inhibitory_plasticity   Vogels et al. 2011: inhibition learns to hold a rate
 stdp_balance            Song, Miller & Abbott 2000: synapses compete
 triplet                 Pfister & Gerstner 2006 beside the data of Sjöström et al. 2001
 willshaw                Willshaw et al. 1969, by spikes: recall from parts of patterns
+working_memory          Mongillo, Barak & Tsodyks 2008: an item is held in facilitated synapses
 
 claims                  published figures as data, and the table beside ours
 tally                   statistics while a network runs, in bounded memory

@@ -12,6 +12,7 @@ from neuraxis_snn.published.microcircuit import Microcircuit
 from neuraxis_snn.published.stdp_balance import StdpBalance
 from neuraxis_snn.published.triplet import Triplet
 from neuraxis_snn.published.willshaw import Willshaw
+from neuraxis_snn.published.working_memory import WorkingMemory
 
 if TYPE_CHECKING:
     from neuraxis_snn.published.actor import PublishedNetwork
@@ -25,4 +26,5 @@ KINDS: Final[dict[str, type[PublishedNetwork]]] = {
     "snn.stdp_balance": StdpBalance,
     "snn.triplet": Triplet,
     "snn.willshaw": Willshaw,
+    "snn.working_memory": WorkingMemory,
 }
