@@ -71,6 +71,7 @@ class Engine(ABC):
             self._lay_out_short_term(projection)
         if any(each.rule is not None for each in network.projections.values()):
             self.arrays["clock"] = np.zeros(1, np.int64)
+        self._outside = [each for each in network.populations.values() if each.model is None]
         self._windows = [(name, each.upkeep.steps) for name, each in network.projections.items() if each.upkeep]
         own = {f"{name}.{what}" for name, each in network.projections.items() for what in _own(each)}
         floats = [name for name, array in self.arrays.items() if array.dtype.kind == "f"]
@@ -173,11 +174,7 @@ class Engine(ABC):
             if name not in self.network.populations or self.network.populations[name].model is not None:
                 places = [each.name for each in self.network.populations.values() if each.model is None]
                 self._misuse("inputs", f"no spikes come in at {name!r}", suggestion(name, places))
-        return {
-            each.name: self._checked(each, given.get(each.name, NO_SPIKES), steps)
-            for each in self.network.populations.values()
-            if each.model is None
-        }
+        return {each.name: self._checked(each, given.get(each.name, NO_SPIKES), steps) for each in self._outside}
 
     def steps_to_upkeep(self) -> int | None:
         """Return after how many steps of learning a window of upkeep ends; None if there is none."""
@@ -187,7 +184,7 @@ class Engine(ABC):
         """Note that steps were computed."""
         self.step += steps
         if learning and "clock" in self.arrays:
-            self.arrays["clock"] += steps
+            self.arrays["clock"][0] += steps
 
     def look_after(self, steps: int, *, learning: bool) -> None:
         """After these steps, look whether states are finite, and do the upkeep that is due."""
@@ -242,8 +239,8 @@ class Engine(ABC):
         if at[0] < 0 or at[-1] >= steps or who.min() < 0 or who.max() >= place.size:
             limits = f"Use steps 0 … {steps - 1} and lines 0 … {place.size - 1}."
             self._misuse(place.name, "a spike lies outside the steps or the lines", limits)
-        order = at.astype(np.int64) * place.size + who
-        if (order[1:] <= order[:-1]).any():
+        order = at * np.int64(place.size) + who
+        if np.count_nonzero(order[1:] <= order[:-1]):
             self._misuse(place.name, "spikes are not in order, or twice", "Use Spikes.of(pairs).")
         return spikes
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, final
 
 from neuraxis_snn import expressions, functions
-from neuraxis_snn.backends.plan import LANES
+from neuraxis_snn.backends.plan import LANES, PART
 from neuraxis_snn.network import MAGIC
 from neuraxis_snn.noise import DROPPED_BITS
 from neuraxis_snn.rule import TRACE_FLOOR
@@ -158,7 +158,8 @@ class Source:
         self.take(f"{p}_ring", f"{p}_count")
         self.line(f"{p}_slots = {p}_ring.shape[0]")
         if model is None:
-            self.take(f"{p}_in_ends", f"{p}_in")
+            self.take(f"{p}_in_steps", f"{p}_in")
+            self.line(f"{p}_taken = 0")
             return
         layout = self.plan.layouts[population.name]
         self.take(f"{p}_n", f"{p}_numbers", *(f"{p}_s_{state}" for state in model.states))
@@ -276,9 +277,9 @@ class Source:
         """Put spikes from outside into the ring, and push those that go through synapses that never change."""
         p = self._populations[population.name]
         with self.block("for t in range(count):"):
-            self.line("at = begin + t - first")
-            self.line(f"low = {p}_in_ends[at]")
-            self.line(f"high = {p}_in_ends[at + 1]")
+            self.line(f"low = {p}_taken")
+            self.line(f"high = taken_until(begin + t - first, {p}_in_steps, low)")
+            self.line(f"{p}_taken = high")
             self.line(f"slot = (begin + t) % {p}_slots")
             with self.block(f"for q in range(high - low, {p}_count[slot]):"):
                 self.line(f"{p}_ring[slot, q] = 0")
@@ -332,11 +333,12 @@ class Source:
                 self.line(f"arrive(begin + t, {p}_filled, {p}_due_places, {p}_due_weights, {p}_sums, near)")
         with self.block(f"for b in range({p}_blocks):"):
             self.line(f"base = b * {LANES * len(rows)}")
+            self.line(f"parts = min({LANES // PART}, ({p}_n - b * {LANES} + {PART - 1}) // {PART})")
             with self.block("for t in range(count):"):
                 self.line("step = begin + t")
                 self.line("u_step = step")
                 if population.period:
-                    with self.block(f"if step % {p}_period == 0:"), self.block(f"for i in range({LANES}):"):
+                    with self.block(f"if step % {p}_period == 0:"), self.block(f"for i in range(parts * {PART}):"):
                         self._load(p, rows, rows)
                         self.assign(program.slowly, names)
                         self._store(p, rows, {each.target for each in program.slowly} & written)
@@ -346,7 +348,7 @@ class Source:
                     self.line(f"near = step % {p}_ahead * {p}_stride + b * {wide}")
                 if population.refractory:
                     self.line("tick = F(step - first + 1)")
-                with self.block(f"for i in range({LANES}):"):
+                with self.block(f"for i in range(parts * {PART}):"):
                     self._load(p, rows, rows)
                     self.line("u_active = u_hold <= tick" if population.refractory else "u_active = True")
                     for noise in self._noises(population):
@@ -393,14 +395,14 @@ class Source:
         self.line(f"room = b * {4 * LANES} if at_once < 4 else 0")
         with self.block("if t == 0 and (at_once >= 4 or step == first) or step & 3 == 0:"):
             for noise, (word, dropped) in noises.items():
-                self.line(f"philox({p}_{noise}, room, b * {LANES}, step >> 2, {word}, key0, key1, {dropped})")
+                self.line(f"philox({p}_{noise}, room, b * {LANES}, parts, step >> 2, {word}, key0, key1, {dropped})")
         self.line(f"drawn = room + (step & 3) * {LANES}")
 
     def _gather(self, population: Population, p: str) -> None:
         """Look at eight flags at a time: few neurons spike in a step."""
         rows = self._rows(population)
         self.line(f"m = {p}_m[t]")
-        with self.block(f"for q in range({LANES // 8}):"), self.block(f"if get({p}_words, q):"):  # noqa: SIM117
+        with self.block(f"for q in range(parts * {PART // 8}):"), self.block(f"if get({p}_words, q):"):  # noqa: SIM117
             with self.block("for i in range(8 * q, 8 * q + 8):"):
                 with self.block(f"if {p}_flags[i] and b * {LANES} + i < {p}_n:"):
                     self.line(f"{p}_list[t, m] = b * {LANES} + i")

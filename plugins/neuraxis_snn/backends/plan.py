@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 LANES: Final = 256
 """Neurons of a block; `primitives` knows it too."""
 
+PART: Final = 32
+"""A block that is not full is computed up to a multiple of so many neurons; `primitives` knows it too."""
+
 STEPS_AT_ONCE: Final = 32
 """Most steps for which a block is computed at once."""
 

@@ -14,6 +14,9 @@ from numba.extending import intrinsic
 LANES = 256
 """Neurons of a block."""
 
+PART = 32
+"""Neurons of the parts of a block."""
+
 ROUNDS = 10
 M0, M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 W0, W1 = np.uint32(0x9E3779B9), np.uint32(0xBB67AE85)
@@ -81,10 +84,10 @@ if numba.config.DISABLE_JIT:
 
 
 @numba.njit(nogil=True, error_model="numpy")
-def philox(out, room, first, group, word, key0, key1, dropped):
-    """Write the noise of a block of neurons for four steps, one row of `out` after the other from `room` on."""
+def philox(out, room, first, parts, group, word, key0, key1, dropped):
+    """Write the noise of some parts of a block for four steps, one row of `out` after the other from `room` on."""
     low, high = np.uint32(np.uint64(group) & LOW), np.uint32(np.uint64(group) >> HALF)
-    for i in range(LANES):
+    for i in range(parts * PART):
         x0, x1, x2, x3 = np.uint32(first + i), low, high, np.uint32(word)
         k0, k1 = np.uint32(key0), np.uint32(key1)
         for _ in range(ROUNDS):
@@ -100,6 +103,14 @@ def philox(out, room, first, group, word, key0, key1, dropped):
         put(out, room + LANES + i, np.uint32(x1 >> np.uint32(dropped)))
         put(out, room + 2 * LANES + i, np.uint32(x2 >> np.uint32(dropped)))
         put(out, room + 3 * LANES + i, np.uint32(x3 >> np.uint32(dropped)))
+
+
+@numba.njit(nogil=True, error_model="numpy")
+def taken_until(step, steps, begin):
+    """Return where the spikes of a step end that begin there; `steps` ascend."""
+    while begin < steps.shape[0] and steps[begin] <= step:
+        begin += 1
+    return begin
 
 
 @numba.njit(nogil=True, error_model="numpy")

@@ -17,7 +17,7 @@ from neuraxis_snn.backends.kept import Kept
 from neuraxis_snn.backends.plan import LANES, Plan
 from neuraxis_snn.engine import Engine
 from neuraxis_snn.network import network_of, synapses_by_target
-from neuraxis_snn.spikes import NO_SPIKES, Spikes
+from neuraxis_snn.spikes import Spikes, cut, in_a_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -80,6 +80,9 @@ class NumbaEngine(Engine):
         names = {name: f"p{number}" for number, name in enumerate(network.populations)}
         self._names = names
         self._calendars = self._plan.calendars(names)
+        self._has_clock = "clock" in self.arrays
+        outside = [name for name, each in network.populations.items() if each.model is None]
+        self._places_of_input = [(name, self._at[f"{names[name]}_in_steps"]) for name in outside]
 
     def _of_population(self, p: str, each: Population) -> dict[str, Any]:
         name, kind = each.name, self.network.kind
@@ -204,32 +207,28 @@ class NumbaEngine(Engine):
 
     @np.errstate(all="ignore")  # where compilation is off: infinities are values here, and integers of 32 bits wrap
     def _run(self, steps: int, inputs: Mapping[str, Spikes], *, learning: bool) -> dict[str, Spikes]:
-        found: dict[str, list[Spikes]] = {name: [] for name in self._recorded}
+        if steps <= STEPS_MAX:
+            return self._run_some(self.step, steps, inputs, learning=learning)
+        parts = []
         for begin in range(0, steps, STEPS_MAX):
-            self._run_some(begin, min(STEPS_MAX, steps - begin), inputs, found, learning=learning)
-        return {name: parts[0] if len(parts) == 1 else _joined(parts) for name, parts in found.items()}
+            end = min(steps, begin + STEPS_MAX)
+            given = {name: cut(each, begin, end) for name, each in inputs.items()}
+            parts.append((begin, self._run_some(self.step + begin, end - begin, given, learning=learning)))
+        return in_a_row(parts)
 
     def _run_some(
-        self, begin: int, steps: int, inputs: Mapping[str, Spikes], found: dict[str, list[Spikes]], *, learning: bool
-    ) -> None:
-        values = self._arguments
-        keys = np.uint64(self.key[0]), np.uint64(self.key[1])
-        clock = self._clock(self.step + begin - 1, learning=learning) if "clock" in self.arrays else 0
-        values[:7] = [self.step + begin, steps, learning, *keys, self._plan.at_once, clock]
-        for number, name in enumerate(self.network.populations):
-            if name in inputs:
-                spikes = inputs[name]
-                ends = np.searchsorted(spikes.steps, np.arange(begin, begin + steps + 1))
-                values[self._at[f"p{number}_in_ends"]] = ends
-                values[self._at[f"p{number}_in"]] = np.ascontiguousarray(spikes.neurons).copy()
+        self, first: int, steps: int, inputs: Mapping[str, Spikes], *, learning: bool
+    ) -> dict[str, Spikes]:
+        values, key = self._arguments, self.key
+        clock = self._clock(first - 1, learning=learning) if self._has_clock else 0
+        values[:7] = [first, steps, learning, np.uint64(key[0]), np.uint64(key[1]), self._plan.at_once, clock]
+        for name, at in self._places_of_input:  # copies, as arrays that cannot be written are another type to Numba
+            values[at] = np.array(inputs[name].steps, np.int32)
+            values[at + 1] = np.array(inputs[name].neurons, np.int32)
         spiked = self._function(*values)
         for name, grown in zip(self._calendars, spiked[2 * len(self._recorded) :], strict=True):
             values[self._at[name]] = grown
-        for number, name in enumerate(self._recorded):
-            at = spiked[2 * number] + np.int32(begin)
-            found[name].append(Spikes(at, spiked[2 * number + 1].copy()))
-
-
-def _joined(parts: list[Spikes]) -> Spikes:
-    steps, neurons = [each.steps for each in parts], [each.neurons for each in parts]
-    return Spikes(np.concatenate(steps), np.concatenate(neurons)) if parts else NO_SPIKES
+        return {
+            name: Spikes(spiked[2 * number].copy(), spiked[2 * number + 1].copy())
+            for number, name in enumerate(self._recorded)
+        }
