@@ -216,9 +216,7 @@ class NumbaEngine(Engine):
             parts.append((begin, self._run_some(self.step + begin, end - begin, given, learning=learning)))
         return in_a_row(parts)
 
-    def _run_some(
-        self, first: int, steps: int, inputs: Mapping[str, Spikes], *, learning: bool
-    ) -> dict[str, Spikes]:
+    def _run_some(self, first: int, steps: int, inputs: Mapping[str, Spikes], *, learning: bool) -> dict[str, Spikes]:
         values, key = self._arguments, self.key
         clock = self._clock(first - 1, learning=learning) if self._has_clock else 0
         values[:7] = [first, steps, learning, np.uint64(key[0]), np.uint64(key[1]), self._plan.at_once, clock]
