@@ -21,6 +21,7 @@ from neuraxis_snn import (
     expressions,
     noise,
 )
+from neuraxis_snn.backends import with_numba
 from neuraxis_snn.backends.reference import ReferenceBackend
 from neuraxis_snn.backends.with_numba import NumbaBackend
 from neuraxis_snn.backends.with_numpy import NumpyBackend
@@ -265,6 +266,18 @@ def test_sums_of_input_do_not_depend_on_the_order_of_synapses() -> None:
         engine.advance(30, given)
         bits.add(engine.read("layer", "v").tobytes())
     assert len(bits) == 1
+
+
+def test_calls_longer_than_compiled_code_takes_at_once_give_the_same_spikes(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {"inputs": Spikes.of([(step, line) for step in range(30) for line in range(3) if (step + line) % 4])}
+    found = []
+    for at_once in (with_numba.STEPS_MAX, 7):
+        monkeypatch.setattr(with_numba, "STEPS_MAX", at_once)
+        network = _small()
+        network.connect("inputs", "layer", "input", weights=9.0, pre=[0, 1, 2], post=[0, 1, 1], delay=0)
+        found.append(NumbaBackend().build(network).advance(30, given)["layer"].pairs())
+    assert found[0]
+    assert found[1] == found[0]
 
 
 def test_weights_come_back_in_the_order_in_which_they_were_given() -> None:
