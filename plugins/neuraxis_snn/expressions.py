@@ -6,7 +6,7 @@ A text is a list of assignments, one a line: `v = where(active, rest + (v - rest
 backend that computes the same text computes the same bits. A division by zero gives what IEEE says, and no error.
 What does not change from step to step is better a constant, made once on the host.
 
-The same text becomes code for one neuron (`scalar`) or for arrays of neurons (`array`).
+The same text becomes Python for one neuron (`scalar`, `compiled`) or for arrays of neurons (`array`), or C (`c`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from neuraxis_snn.numbers import DIGITS
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
-Form = Literal["scalar", "array", "compiled"]
+Form = Literal["scalar", "array", "compiled", "c"]
 
 CALLS: Final = {"where": 3, **ARGUMENTS}
 """What may be called, with how many arguments. Nothing else may have these names."""
@@ -35,7 +35,11 @@ RESERVED: Final = (*CALLS, "F", "bool")
 
 _ARITHMETIC: Final = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
 _CONDITIONS: Final = {ast.BitAnd: "&", ast.BitOr: "|"}
+_SHIFTS: Final = {ast.LShift: "<<", ast.RShift: ">>"}  # in the text of functions, not in equations
 _COMPARISONS: Final = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "=="}
+
+
+_NOT: Final = {"array": "~", "c": "!"}
 
 
 @final
@@ -84,19 +88,20 @@ def condition(text: str, *, subject: str, known: Collection[str]) -> ast.expr:
 
 
 def code(node: ast.expr, form: Form, rename: Callable[[str], str] = str) -> str:
-    """Return an expression as Python code, fully bracketed.
+    """Return an expression as code, fully bracketed.
 
     Args:
         node: The expression.
-        form: For one neuron, for arrays, or for one neuron in compiled code, which must not branch.
-        rename: What each name is called in the code.
+        form: Python for one neuron, for arrays, or for one neuron in compiled code, which must not branch; or C for
+            one neuron.
+        rename: What each name is called in the code; in C, functions too.
     """
     if isinstance(node, ast.Name):
         return rename(node.id)
     if isinstance(node, ast.Constant):
         return f"F({node.value!r})"
     if isinstance(node, ast.BinOp):
-        operator = _ARITHMETIC.get(type(node.op)) or _CONDITIONS[type(node.op)]
+        operator = {**_ARITHMETIC, **_CONDITIONS, **_SHIFTS}[type(node.op)]
         return f"({code(node.left, form, rename)} {operator} {code(node.right, form, rename)})"
     if isinstance(node, ast.Compare):
         operator = _COMPARISONS[type(node.ops[0])]
@@ -105,12 +110,15 @@ def code(node: ast.expr, form: Form, rename: Callable[[str], str] = str) -> str:
         inner = code(node.operand, form, rename)
         if isinstance(node.op, ast.USub):
             return f"(-{inner})"
-        return f"(~{inner})" if form == "array" else f"(not {inner})"
+        return f"({_NOT.get(form, 'not ')}{inner})"
     assert isinstance(node, ast.Call), "the check let only these through"
     assert isinstance(node.func, ast.Name), "the check let only these through"
+    arguments = [code(each, form, rename) for each in node.args]
     if node.func.id != "where":
-        return f"{node.func.id}({', '.join(code(each, form, rename) for each in node.args)})"
-    test, then, otherwise = (code(each, form, rename) for each in node.args)
+        return f"{rename(node.func.id) if form == 'c' else node.func.id}({', '.join(arguments)})"
+    test, then, otherwise = arguments
+    if form == "c":
+        return f"({test} ? {then} : {otherwise})"
     if form == "scalar":
         return f"({then} if {test} else {otherwise})"
     return f"{'where' if form == 'array' else 'select'}({test}, {then}, {otherwise})"
@@ -147,6 +155,22 @@ def evaluated(text: str, *, subject: str, given: Mapping[str, Decimal]) -> dict[
 
 def _exprel(x: Decimal) -> Decimal:
     return (x.exp() - 1) / x if x else Decimal(1)
+
+
+def is_condition(node: ast.expr, conditions: Collection[str]) -> bool:
+    """Return whether an expression holds or not, and is no number.
+
+    Args:
+        node: The expression.
+        conditions: Names of conditions that it may read.
+    """
+    if isinstance(node, ast.Name):
+        return node.id in conditions
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "where":
+        return all(is_condition(each, conditions) for each in node.args[1:])
+    if isinstance(node, ast.BinOp):
+        return type(node.op) in _CONDITIONS
+    return isinstance(node, ast.Compare) or (isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Invert))
 
 
 def names_in(nodes: Collection[ast.expr]) -> set[str]:

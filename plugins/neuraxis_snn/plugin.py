@@ -49,6 +49,7 @@ def neuraxis_register_backends() -> Mapping[str, Callable[[], Any]]:
         "numba": _numba,
         "torch": _torch,
         "torch-cuda": _torch_cuda,
+        "cupy": _cupy,
         "norse": _norse,
     }
 
@@ -81,6 +82,12 @@ def _torch_cuda() -> Any:
     from neuraxis_snn.backends.with_torch import TorchBackend
 
     return TorchBackend(device="cuda")
+
+
+def _cupy() -> Any:
+    from neuraxis_snn.backends.with_cupy import CupyBackend
+
+    return CupyBackend()
 
 
 def _norse() -> Any:

@@ -16,3 +16,10 @@ def require_cuda() -> None:
 
     if not torch.cuda.is_available():
         pytest.skip("needs a CUDA device, and a torch that is built for it")
+
+
+def limit_threads() -> None:
+    """Let torch use one thread: operations are small here, and tests run side by side."""
+    import torch
+
+    torch.set_num_threads(1)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from neuraxis.errors import ExtraMissing
-from neuraxis_snn import MODELS, PAIR_STDP, EngineMisuse, Network, NetworkInvalid, Spikes
-from neuraxis_snn.backends import with_torch
+from neuraxis_snn import MODELS, PAIR_STDP, EngineMisuse, Model, Network, NetworkInvalid, Spikes
+from neuraxis_snn.backends import with_cupy, with_torch
 from neuraxis_snn.backends.batch import Batch
 from neuraxis_snn.backends.reference import ReferenceBackend
 from neuraxis_snn.backends.with_numpy import NumpyBackend
@@ -19,7 +22,8 @@ from neuraxis_snn.errors import DeviceMissing, StateNotFinite
 from neuraxis_snn.plasticity import REWARD_STDP
 from neuraxis_snn.short_term import TSODYKS_MARKRAM
 from neuraxis_snn.upkeep import Upkeep
-from tests.snn.devices import needs_torch, require_cuda
+from tests.snn.devices import limit_threads, needs_torch, require_cuda
+from tests.snn.kernels import KernelBackend, needs_compiler
 
 COPIES = 5
 STEPS = 60
@@ -28,15 +32,22 @@ STEPS = 60
 def _torch(device: str) -> TorchBackend:
     if device == "cuda":
         require_cuda()
+    limit_threads()
     return TorchBackend(device=device)
 
 
 @pytest.fixture(
-    params=["numpy", pytest.param("cpu", marks=needs_torch), pytest.param("cuda", marks=needs_torch)],
-    ids=["numpy", "torch", "torch-cuda"],
+    params=[
+        "numpy",
+        pytest.param("kernels", marks=[needs_compiler, pytest.mark.prove]),
+        pytest.param("cpu", marks=needs_torch),
+        pytest.param("cuda", marks=needs_torch),
+    ],
+    ids=["numpy", "cupy-on-the-processor", "torch", "torch-cuda"],
 )
 def backend(request: pytest.FixtureRequest) -> Any:
-    return NumpyBackend() if request.param == "numpy" else _torch(request.param)
+    own = {"numpy": NumpyBackend, "kernels": KernelBackend}
+    return own[request.param]() if request.param in own else _torch(request.param)
 
 
 def network(number: int = 0, *, size: int = 6) -> Network:
@@ -134,6 +145,24 @@ def test_cutting_a_run_of_a_batch_changes_nothing(backend: Any) -> None:
     assert [state(each) for each in whole] == [state(each) for each in parts]
 
 
+def test_equations_may_be_constants(backend: Any) -> None:
+    steady = Model(
+        name="steady", parameters={}, states={"x": 0.0, "y": 1.0}, inputs=("push",), update="x = 2", threshold="x > 1"
+    )
+    texts = {"on_pre": "w = w_max", "on_post": "w = 0.25 + pre", "bump_pre": "pre = 2", "drift_post": "post = 3"}
+    clear = structs.replace(PAIR_STDP, **texts)
+    half = structs.replace(TSODYKS_MARKRAM, on_spike="efficacy = 0.5")
+    made = Network(dt="1 ms")
+    made.inputs("lines", 4)
+    made.population("cells", 3, steady)
+    made.connect("lines", "cells", "push", weights=0.5, rule=clear, short_term=half)
+    given = {"lines": Spikes.of([(0, 0), (0, 3), (2, 1), (5, 3)])}
+    engines = [each.build(made) for each in (ReferenceBackend(), backend)]
+    found = [pairs(each.advance(9, given)) for each in engines]
+    assert found[0] == found[1]
+    assert state(engines[0]) == state(engines[1])
+
+
 def test_a_batch_refuses_what_does_not_fit() -> None:
     made = network()
     batch = NumpyBackend().build_batch([made] * 3)
@@ -211,3 +240,36 @@ def test_torch_computes_on_tensors(monkeypatch: pytest.MonkeyPatch) -> None:
     TorchBackend().build(network()).advance(4)
     assert len(seen) == 4, "the drive draws once a step"
     assert all(isinstance(each, torch.Tensor) for each in seen[0])
+
+
+def _pretend(monkeypatch: pytest.MonkeyPatch, cupy: Any) -> None:
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    monkeypatch.setattr(with_cupy.importlib.util, "find_spec", lambda _: True)
+
+
+def test_without_cupy_or_its_device_the_backend_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(with_cupy.importlib.util, "find_spec", lambda _: None)
+        with pytest.raises(ExtraMissing, match="pip install 'neuraxis\\[cuda\\]'"):
+            with_cupy.CupyBackend()
+    _pretend(monkeypatch, SimpleNamespace(cuda=SimpleNamespace(is_available=lambda: False)))
+    with pytest.raises(DeviceMissing, match=r"CuPy finds no CUDA device\. Install a driver"):
+        with_cupy.CupyBackend()
+
+
+def test_kernels_are_compiled_without_contraction_and_launched_for_every_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[Any] = []
+
+    def module(*, code: str, options: tuple[str, ...]) -> Any:
+        calls.append((code, options))
+        return SimpleNamespace(get_function=lambda name: lambda *given: calls.append((name, *given)))
+
+    _pretend(monkeypatch, SimpleNamespace(RawModule=module))
+    with_cupy._launched("a program", "add_at")(1_000, "an array", 7)
+    (code, options), (name, grid, block, given) = calls
+    assert (code, name) == ("a program", "add_at")
+    assert {"--fmad=false", "--ftz=false", "--prec-div=true"} <= set(options)
+    assert grid[0] * block[0] >= 1_000
+    assert [given[0], given[2]] == [1_000, 7]
+    assert isinstance(given[0], np.int64)
+    assert isinstance(given[2], np.int64)

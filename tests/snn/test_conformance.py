@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import pytest
 
 from neuraxis.seams.backend import Backend
+from neuraxis_snn.backends.with_cupy import CupyBackend
 from neuraxis_snn.backends.with_torch import TorchBackend
 from neuraxis_snn.conformance import Numba, Numpy, Reference
+from neuraxis_snn.errors import DeviceMissing
 from neuraxis_snn.testing import BackendSuite
-from tests.snn.devices import needs_torch, require_cuda
+from tests.snn.devices import limit_threads, needs_torch, require_cuda
+from tests.snn.kernels import KernelBackend, needs_compiler
 
 
 class TestReference(Reference):
@@ -36,6 +41,7 @@ class TestTorch(BackendSuite):
     """Tensors on the processor."""
 
     def backend(self) -> Backend:
+        limit_threads()
         return TorchBackend()
 
     @pytest.mark.prove
@@ -51,6 +57,38 @@ class TestTorch(BackendSuite):
         super().test_drives_give_the_bits_of_the_reference_on_every_step_that_a_run_may_begin_with()
 
 
+class Kernels(BackendSuite):
+    """The kernels of `cupy`, and what surrounds them, without a CUDA device."""
+
+    def backend(self) -> Backend:
+        return KernelBackend()
+
+
+@needs_compiler
+@pytest.mark.prove  # compiles some kernels for every model and every rule
+class TestCupyOnTheProcessor(Kernels):
+    """All clauses."""
+
+
+@needs_compiler
+def test_kernels_of_cupy_give_the_bits_of_the_reference_on_the_processor() -> None:
+    Kernels().test_currents_with_sparse_synapses_and_many_delays_give_the_bits_of_the_reference()
+    Kernels().test_pair_plasticity_gives_the_bits_of_the_reference()
+
+
+class TestCupy(BackendSuite):
+    """Kernels on a CUDA device."""
+
+    def backend(self) -> Backend:
+        if find_spec("cupy") is None:
+            pytest.skip("needs CuPy: pip install 'neuraxis[cuda]'")
+        try:
+            return CupyBackend()
+        except DeviceMissing as missing:
+            pytest.skip(str(missing))
+
+
+@needs_torch
 class TestTorchOnCuda(TestTorch):
     """Tensors on a CUDA device."""
 

@@ -24,7 +24,9 @@ def run(
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="Change a value: --set actors.relay.limit=5. May be repeated.")
     ] = None,
-    backend: Annotated[str | None, typer.Option(help="What computes networks: numba, numpy, torch, reference.")] = None,
+    backend: Annotated[
+        str | None, typer.Option(help="What computes networks: numba, numpy, torch, cupy, reference.")
+    ] = None,
     until: Annotated[str | None, typer.Option(help='Last tick, or model time: 5000 or "2 s".')] = None,
     trace: Annotated[str | None, typer.Option(help='"full" writes every delivery to trace.jsonl.')] = None,
     report: Annotated[Path | None, typer.Option(help="Also write the HTML report here.")] = None,

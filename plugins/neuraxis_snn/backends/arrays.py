@@ -1,6 +1,6 @@
 """The few operations on arrays in which libraries differ, for `flat`.
 
-`Arrays` is that of numpy, and of what has its names. Another library derives from it and writes its own. Everything
+`Arrays` are those of numpy, and of what has its names. Another library derives from it and writes its own. Everything
 else that `flat` does are operators and indexing, which all of them share.
 
 Numbers that are the same in all copies have no dimension, all other values have one or two. So types are promoted as
@@ -30,9 +30,12 @@ class Arrays:
     Attributes:
         kind: Type of states and weights.
         sum_kind: Type of sums of synaptic input.
+        xp: The library.
     """
 
-    def __init__(self, precision: Precision) -> None:
+    def __init__(self, precision: Precision, xp: Any = np) -> None:
+        """Take the precision of the network, and the library: numpy, or one with its names."""
+        self.xp = xp
         self.precision: Precision = precision
         self.kind: Any = np.dtype(precision).type
         self.sum_kind: Any = np.int32 if precision == "float32" else np.int64
@@ -55,7 +58,7 @@ class Arrays:
 
     def put(self, host: np.ndarray) -> Any:
         """Return a copy of what never changes."""
-        return np.array(host)
+        return self.xp.array(host)
 
     def host(self, values: Any) -> np.ndarray:
         """Return values as an array of the host."""
@@ -83,50 +86,50 @@ class Arrays:
 
     def zeros(self, shape: tuple[int, ...]) -> Any:
         """Return zeros in the type of sums."""
-        return np.zeros(shape, self.sum_kind)
+        return self.xp.zeros(shape, self.sum_kind)
 
     def everywhere(self, shape: tuple[int, ...]) -> Any:
         """Return conditions that hold."""
-        return np.ones(shape, np.bool_)
+        return self.xp.ones(shape, np.bool_)
 
     def numbered(self, count: int) -> Any:
         """Return 0 … count - 1, int64."""
-        return np.arange(count)
+        return self.xp.arange(count)
 
     # ------------------------------------------------------------------------------- rearranging
 
     def repeated(self, values: Any, counts: Any) -> Any:
         """Return each value so often; `counts` is a number or an array."""
-        return np.repeat(values, counts)
+        return self.xp.repeat(values, counts)
 
     def joined(self, parts: Sequence[Any]) -> Any:
         """Return arrays of one dimension in one."""
-        return np.concatenate(parts)
+        return self.xp.concatenate(parts)
 
     def summed_up(self, values: Any) -> Any:
         """Return running sums."""
-        return np.cumsum(values)
+        return self.xp.cumsum(values)
 
     def found(self, mask: Any) -> tuple[Any, Any]:
         """Return rows and columns at which a condition holds, in their order."""
-        rows, columns = np.nonzero(mask)
+        rows, columns = self.xp.nonzero(mask)
         return rows, columns
 
     def rank(self, limits: Any, values: Any) -> Any:
         """Return how many limits, which rise, are not above each value."""
-        return np.searchsorted(limits, values, side="right")
+        return self.xp.searchsorted(limits, values, side="right")
 
     def add_at(self, sums: Any, places: Any, values: Any) -> None:
         """Add integers to sums at places, which may come again."""
-        np.add.at(sums, places, values)
+        self.xp.add.at(sums, places, values)
 
     def where(self, condition: Any, then: Any, otherwise: Any) -> Any:
         """Choose, by a condition."""
-        return np.where(condition, then, otherwise)
+        return self.xp.where(condition, then, otherwise)
 
     def broadcast(self, values: Any, shape: tuple[int, ...]) -> Any:
         """Return values in this shape."""
-        return np.broadcast_to(values, shape)
+        return self.xp.broadcast_to(values, shape)
 
     # --------------------------------------------------------------------------------- equations
 
@@ -134,12 +137,12 @@ class Arrays:
         """Return what equations may call."""
         return space_of(self.kind)
 
-    def equations(self, statements: Iterable[Statement], _keep: Collection[str]) -> Callable[[dict[str, Any]], None]:
+    def equations(self, statements: Iterable[Statement], keep: Collection[str]) -> Callable[[dict[str, Any]], None]:
         """Return a function that executes statements on a dictionary of values.
 
         Args:
             statements: They.
-            _keep: Names that are looked at afterwards.
+            keep: Names that are looked at afterwards.
         """
         return array_code(statements, self.space())
 

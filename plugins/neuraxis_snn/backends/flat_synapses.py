@@ -233,7 +233,7 @@ class _Rule:
         """Return the weights of synapses at which spikes arrive, as they are delivered; then learn from the spikes."""
         own = place + copy * self._apart
         values = self._evolved(copy, own, pre, post, now, counting=learning)
-        delivered = values["w"]
+        delivered = self._xp.broadcast(values["w"], copy.shape)
         if learning:
             self._on_pre(values)
             self._count(values, copy)
@@ -294,7 +294,8 @@ class _Rule:
 
     def _count(self, values: dict[str, Any], copy: Any) -> None:
         for what, number in self._counters.items():
-            self._xp.add_at(self._clips, copy * len(self._counters) + number, self._xp.wide(values[what]))
+            counts = self._xp.broadcast(self._xp.wide(values[what]), copy.shape)
+            self._xp.add_at(self._clips, copy * len(self._counters) + number, counts)
 
     def _keep(self, values: dict[str, Any], own: Any, copy: Any, now: Any) -> None:
         for what, array in self._synapses.items():
@@ -326,4 +327,4 @@ class _Gate:
         for state, array in self._states.items():
             array[at] = self._xp.real(values[state])
         self._last[at] = step
-        return self._xp.real(values["efficacy"])
+        return self._xp.broadcast(self._xp.real(values["efficacy"]), copy.shape)
