@@ -34,6 +34,7 @@ SMALL: dict[str, tuple[list[str], str]] = {
         ["actors.network.units=128", "actors.network.active=8", "actors.network.patterns=60"],
         "1500 ms",
     ),
+    "soak": (['actors.network.duration="5 s"', 'actors.network.settle="1 s"'], "6 s"),
     "working_memory": (["actors.network.size=400"], "60 ms"),
 }
 """Scenario to its small form: overrides, and when it ends."""

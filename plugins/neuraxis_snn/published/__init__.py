@@ -9,6 +9,7 @@ stdp_balance            Song, Miller & Abbott 2000: synapses compete
 triplet                 Pfister & Gerstner 2006 beside the data of Sjöström et al. 2001
 willshaw                Willshaw et al. 1969, by spikes: recall from parts of patterns
 working_memory          Mongillo, Barak & Tsodyks 2008: an item is held in facilitated synapses
+soak                    learning that never ends, with what keeps it within bounds
 
 claims                  published figures as data, and the table beside ours
 tally                   statistics while a network runs, in bounded memory

@@ -94,12 +94,17 @@ class PublishedNetwork(EngineActor):
     @on_timer("tick")
     def go_on(self, context: Context) -> None:
         """Compute a tick."""
-        context.wake(1, "tick")
+        if self.goes_on(context):
+            context.wake(1, "tick")
         steps = self.steps(context)
         fired = self.advance(context, steps)
         self.tally.add(steps, fired)
         if len(fired):
             context.send("spikes", fired)
+
+    def goes_on(self, context: Context) -> bool:
+        """Say whether there is more to compute after this tick. `context` is for networks with an end of their own."""
+        return True
 
     def advance(self, context: Context, steps: int) -> Spikes:
         """Compute steps, and return the spikes. `context` is for networks that do more than run on."""

@@ -9,6 +9,7 @@ from neuraxis_snn.published.coba import Coba
 from neuraxis_snn.published.cuba import Cuba
 from neuraxis_snn.published.inhibitory_plasticity import InhibitoryPlasticity
 from neuraxis_snn.published.microcircuit import Microcircuit
+from neuraxis_snn.published.soak import Soak
 from neuraxis_snn.published.stdp_balance import StdpBalance
 from neuraxis_snn.published.triplet import Triplet
 from neuraxis_snn.published.willshaw import Willshaw
@@ -23,6 +24,7 @@ KINDS: Final[dict[str, type[PublishedNetwork]]] = {
     "snn.cuba": Cuba,
     "snn.inhibitory_plasticity": InhibitoryPlasticity,
     "snn.microcircuit": Microcircuit,
+    "snn.soak": Soak,
     "snn.stdp_balance": StdpBalance,
     "snn.triplet": Triplet,
     "snn.willshaw": Willshaw,
