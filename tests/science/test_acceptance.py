@@ -14,7 +14,9 @@ import pytest
 
 from neuraxis import Simulation
 from neuraxis_snn import MODELS, Network, Spikes, encoders
+from neuraxis_snn.backends.with_numba import NumbaBackend
 from neuraxis_snn.backends.with_numpy import NumpyBackend
+from neuraxis_snn.plasticity import INHIBITORY_STDP
 from neuraxis_snn.published.working_memory import TESTS
 from neuraxis_snn.statistics import Trains, correlations, cv_of_each, fano, intervals, rates
 
@@ -127,7 +129,34 @@ def test_latency_codes_are_exact_to_one_step() -> None:
     assert (np.diff(steps[:-1]) < 0).all()
 
 
-# ---------------------------------------------------------------- 6b, 6c, 6f, 6i: the scenarios
+# ------------------------------------------------------------------------------ 6f: homeostasis
+
+
+def test_inhibition_that_learns_compensates_halved_and_doubled_input() -> None:
+    pytest.importorskip("numba")
+    network = Network(dt="0.5 ms", precision="float64")
+    for name in ("exciting", "inhibiting"):
+        network.population(name, 200, MODELS["poisson"], record=False)
+    network.population("neurons", 50, MODELS["lif_coba"])
+    network.connect("exciting", "neurons", "exc", weights=0.03)
+    network.connect(
+        "inhibiting", "neurons", "inh", weights=0.0, rule=INHIBITORY_STDP, rate="5 Hz", eta=1e-3, w_max=10.0
+    )
+    engine = NumbaBackend().build(network)
+    engine.key = (1, 2)
+    engine.write("inhibiting", "chance", encoders.poisson(np.full(200, 10.0), "0.5 ms"))
+    for what, rate_hz in (("first input", 20.0), ("doubled input", 40.0), ("halved input", 10.0)):
+        engine.write("exciting", "chance", encoders.poisson(np.full(200, rate_hz), "0.5 ms"))
+        at_once = len(engine.advance(1_000)["neurons"]) / 50 / 0.5
+        engine.advance(120_000)
+        settled = len(engine.advance(80_000)["neurons"]) / 50 / 40.0
+        ROWS.append(
+            ("6f", f"inhibitory plasticity, {what}: rate in the first half second, Hz", f"{at_once:.4g}", "", "")
+        )
+        judge("6f", f"inhibitory plasticity, {what}: rate after a minute, Hz", settled, at_least=4.0, at_most=6.0)
+
+
+# ------------------------------------------------------------- 6b, 6c, 6d, 6f, 6i: the scenarios
 
 
 @pytest.mark.parametrize(
@@ -139,6 +168,7 @@ def test_latency_codes_are_exact_to_one_step() -> None:
         ("6c", "willshaw", ["actors.network.patterns=8000"]),
         *(("6d", "working_memory", [f"actors.network.test={test}"]) for test in TESTS),
         ("6f", "inhibitory_plasticity", []),
+        ("6f", "soak", []),
         ("6i", "cuba", []),
         ("6i", "coba", []),
         ("6i", "brunel", []),

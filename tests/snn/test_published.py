@@ -15,7 +15,7 @@ from neuraxis.errors import ScenarioInvalid
 from neuraxis_snn import Spikes
 from neuraxis_snn.backends.with_numpy import NumpyBackend
 from neuraxis_snn.plugin import neuraxis_register_actors
-from neuraxis_snn.published import brunel, coba, cuba, microcircuit, triplet, willshaw
+from neuraxis_snn.published import brunel, coba, cuba, microcircuit, soak, triplet, willshaw
 from neuraxis_snn.published.claims import Claim, around, beside, missed
 from neuraxis_snn.published.tally import COARSE_BINS, FINE_BINS, Group, Tally
 from neuraxis_snn.statistics import Trains, cv, fano, peak, rates, spectrum
@@ -176,6 +176,63 @@ def test_a_memory_joins_the_units_of_each_pattern_and_no_others() -> None:
     joined = willshaw.memory(stored, 64)
     pairs = {(a, b) for each in stored.tolist() for a in each for b in each}
     assert {(int(a), int(b)) for a, b in zip(*np.nonzero(joined), strict=True)} == pairs
+
+
+def _soaked(**parameters: str) -> tuple[Any, set[str]]:
+    """Return a soak that is over, and which of its claims do not hold."""
+    overrides = [f"actors.network.{name}={value}" for name, value in parameters.items()]
+    with Simulation.from_scenario(SCENARIOS / "soak.toml", overrides=overrides, backend="numba") as sim:
+        sim.advance(until="8 min")
+        actor: Any = sim.actor("network")
+        measured = actor.measured()
+        return measured, {each.figure for each in actor.claims() if not each.holds(measured[each.figure])}
+
+
+@pytest.mark.slow
+def test_learning_within_safeguards_keeps_its_bounds_and_counts_what_is_held_back() -> None:
+    pytest.importorskip("numba")
+    measured, broken = _soaked(duration='"6 min"', settle='"2 min"')
+    assert {each for each in broken if not each.startswith("ks_")} == set(), "only an hour makes parts alike"
+    assert measured["looks"] == 1440, "the day is over"
+    assert min(measured[each] for each in ("w_low", "w_high", "w_capped", "upkeep_high")) > 0
+
+
+@pytest.mark.slow
+def test_learning_without_safeguards_leaves_its_bounds() -> None:
+    pytest.importorskip("numba")
+    measured, broken = _soaked(duration='"2 min"', settle='"10 s"', safeguards="false")
+    assert broken >= {"sources_highest", "others_highest", "rates_highest"}
+    assert measured["sources_highest"] == 120.0, "even these bounds are met"
+    assert measured["rates_highest"] > 150.0
+
+
+def test_a_soak_ends_when_its_time_is_over_and_one_that_is_too_short_is_refused() -> None:
+    overrides = ['actors.network.duration="3 s"', 'actors.network.settle="0 s"']
+    with Simulation.from_scenario(SCENARIOS / "soak.toml", overrides=overrides, backend="numpy") as sim:
+        sim.advance(until="1 h")
+        assert sim.actor("network").engine.step == 3_000
+    graph = Graph("soak", tick="1 s")
+    graph.add("network", soak.Soak, duration="1 s", backend=NumpyBackend())
+    with pytest.raises(ScenarioInvalid, match="looks"):
+        Simulation(graph)
+
+
+def test_an_item_is_shown_to_one_pool_and_told_by_phases() -> None:
+    overrides = ["actors.network.size=400", "actors.network.test=silent"]
+    with Simulation.from_scenario(SCENARIOS / "working_memory.toml", overrides=overrides, backend="numpy") as sim:
+        actor: Any = sim.actor("network")
+        sim.advance(until="1100 ms")
+        drive = actor.engine.read("e", "drive")
+        assert np.unique(drive[:32]) == pytest.approx([22.0 * 1.15])
+        assert np.unique(drive[32:]) == pytest.approx([22.0])
+        assert actor.counted["before"][-1] == 5_000, "steps"
+        assert "delay" not in actor.counted
+        actor.counted = {"delay": [64, 0, 32, 0, 32, 10_000], "before": [32, 32, 32, 32, 32, 10_000]}
+        actor.bursts = [3, 20_000, 28_000]
+        found = actor.measured()
+        assert (found["delay_hz"], found["others_hz"], found["ratio"]) == (2.0, 1.0, 4.0)
+        assert (found["delay_over_before"], found["pulse_hz"]) == (2.0, None)
+        assert (found["bursts"], found["burst_every_ms"]) == (3, 400.0)
 
 
 # -------------------------------------------------------------------------------------- tally

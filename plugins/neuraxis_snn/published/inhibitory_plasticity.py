@@ -48,7 +48,10 @@ _SOURCE: Final = "Vogels et al. 2011, learning 100 times faster; an independent 
 CLAIMS: Final = (
     Claim("rate_first_hz", "above 40 Hz before inhibition has learned", _SOURCE, 40.0),
     Claim("rate_5s_hz", "56 Hz in the first 5 s", _SOURCE),
+    Claim("rate_10s_hz", "10 Hz from 5 to 10 s", _SOURCE),
+    Claim("rate_15s_hz", "8.0 Hz from 10 to 15 s", _SOURCE),
     Claim("rate_20s_hz", "7.1 Hz from 15 to 20 s, falling towards 3 Hz", _SOURCE, None, 8.0),
+    Claim("rate_25s_hz", "6.5 Hz from 20 to 25 s", _SOURCE),
     Claim("cv_e", "0.94: asynchronous and irregular", _SOURCE, 0.85),
     Claim("at_cap", "no synapse runs away", _SOURCE, 0.0, 0.01),
     Claim("weight_ns", "1.7 nS", _SOURCE),
@@ -152,7 +155,10 @@ class InhibitoryPlasticity(PublishedNetwork):
         return {
             "rate_first_hz": self.first / excitatory(self.size) / (FIRST_MS / 1000.0) if self.seed else None,
             "rate_5s_hz": self._rate(0),
+            "rate_10s_hz": self._rate(1),
+            "rate_15s_hz": self._rate(2),
             "rate_20s_hz": self._rate(3),
+            "rate_25s_hz": self._rate(4),
             "rate_e_hz": self.tally.rate("e"),
             "rate_i_hz": self.tally.rate("i"),
             "cv_e": self.tally.cv("e"),

@@ -248,7 +248,9 @@ class Soak(PublishedNetwork):
         return picture("Histograms over the day", caption, draw, size=(14, 3))
 
 
-def _distance(first: list[int], last: list[int]) -> float:
-    """Return the largest distance between two cumulative distributions that are given as histograms."""
+def _distance(first: list[int], last: list[int]) -> float | None:
+    """Return the largest distance between two cumulative distributions, given as histograms; None if one is empty."""
+    if not (sum(first) and sum(last)):
+        return None
     shares = [np.cumsum(np.array(each, np.float64)) / sum(each) for each in (first, last)]
     return float(np.abs(shares[0] - shares[1]).max())
