@@ -11,23 +11,27 @@ import math
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, NoReturn, final
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, final
 
 import numpy as np
 from msgspec import Struct
 
 from neuraxis.errors import InputError, suggestion
+from neuraxis_snn.connect.values import Constant, Distribution
 from neuraxis_snn.errors import NetworkInvalid
 from neuraxis_snn.numbers import DIGITS, Precision, decimal_of, ratio, rounded
+from neuraxis_snn.synapses import Drawn, Listed
 from neuraxis_snn.upkeep import planned
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
+    from neuraxis_snn.connect import Ends
     from neuraxis_snn.expressions import Statement
     from neuraxis_snn.models import Model, Program
     from neuraxis_snn.rule import Rule, RuleProgram
     from neuraxis_snn.short_term import ShortTerm
+    from neuraxis_snn.synapses import Synapses
     from neuraxis_snn.upkeep import Upkeep, UpkeepPlan
 
 SUM_BITS: Final = {"float32": 30, "float64": 52}
@@ -44,9 +48,6 @@ DRIVE_MEAN_MAX: Final = 32
 
 DRIVE_WORDS: Final = 2**31
 """Counter words of the noise of drives begin here; those of populations begin at 0."""
-
-BOUND_PARTS: Final = 2**20
-"""Parts of the largest weight in which bounds are counted."""
 
 MAGIC: Final = {"float32": 1.5 * 2.0**23, "float64": 1.5 * 2.0**52}
 """Adding and then subtracting it rounds a float to the nearest integer, ties to even, in plain IEEE arithmetic."""
@@ -88,11 +89,7 @@ class Projection(Struct, frozen=True, eq=False):
     Attributes:
         name, source, target: Names in the network.
         input: Kind of input at the target.
-        weights: (pre, post) for all-to-all synapses, else (synapses,) in the order of `indices`; float64.
-        delays: Steps, one for each bundle of synapses.
-        indptr: (bundles, pre + 1) int64: where the synapses of a neuron begin; None for all-to-all.
-        indices: (synapses,) int32: targets; None for all-to-all.
-        order: For each of these synapses, its number in the caller's order; None for all-to-all.
+        synapses: Listed one by one, or drawn when they are needed.
         rule, program, numbers: Plasticity; None and empty if there is none.
         short_term, short_program, short_numbers: Short-term plasticity; None and empty if there is none.
         upkeep: What is done once a window, or None.
@@ -102,11 +99,7 @@ class Projection(Struct, frozen=True, eq=False):
     source: str
     target: str
     input: str
-    weights: np.ndarray
-    delays: tuple[int, ...]
-    indptr: np.ndarray | None
-    indices: np.ndarray | None
-    order: np.ndarray | None
+    synapses: Synapses
     rule: Rule | None
     program: RuleProgram | None
     numbers: dict[str, Any]
@@ -116,6 +109,31 @@ class Projection(Struct, frozen=True, eq=False):
     upkeep: UpkeepPlan | None = None
 
     @property
+    def weights(self) -> np.ndarray:
+        """(pre, post) for all-to-all synapses, else (synapses,) in the order of `indices`; float64."""
+        return self.synapses.weights
+
+    @property
+    def delays(self) -> tuple[int, ...]:
+        """Steps, rising, one for each bundle of synapses."""
+        return self.synapses.delays
+
+    @property
+    def indptr(self) -> np.ndarray | None:
+        """(bundles, pre + 1) int64: where the synapses of a neuron begin; None for all-to-all."""
+        return self.synapses.indptr
+
+    @property
+    def indices(self) -> np.ndarray | None:
+        """(synapses,) int32: targets; None for all-to-all."""
+        return self.synapses.indices
+
+    @property
+    def order(self) -> np.ndarray | None:
+        """For each synapse, its number in the caller's order; None for all-to-all."""
+        return self.synapses.order
+
+    @property
     def is_pulled(self) -> bool:
         """Whether what a spike delivers is known only when it arrives."""
         return self.rule is not None or self.short_term is not None
@@ -123,7 +141,7 @@ class Projection(Struct, frozen=True, eq=False):
     @property
     def is_dense(self) -> bool:
         """Whether every neuron is joined to every other, without indices."""
-        return self.indices is None
+        return isinstance(self.synapses, Listed) and self.indices is None
 
 
 @final
@@ -156,18 +174,24 @@ class Network:
         >>> net.connect("pixels", "layer", "exc", weights=np.full((784, 100), 0.3))
     """
 
-    def __init__(self, *, dt: str, precision: Precision = "float32") -> None:
+    def __init__(self, *, dt: str, precision: Precision = "float32", weight_bits: Literal[16] | None = None) -> None:
         """Start an empty network.
 
         Args:
             dt: Length of a step, as a time.
             precision: Of states, weights and traces.
+            weight_bits: 16 rounds weights to a 16,384th of the largest one onto the same input, or finer, so that
+                those that never change take 2 bytes; by default they take 4 or 8, as the precision says.
 
         Raises:
-            NetworkInvalid: `dt` is no time above 0, or the precision is unknown.
+            NetworkInvalid: `dt` is no time above 0, or the precision or the bits are unknown.
         """
         if precision not in SUM_BITS:
             raise NetworkInvalid(subject="precision", reason=f"it is {precision!r}", remedy="Use float32 or float64.")
+        if weight_bits not in (None, 16):
+            raise NetworkInvalid(subject="weight_bits", reason=f"it is {weight_bits!r}", remedy="Use 16, or None.")
+        self.weight_kind: Any = np.int16 if weight_bits else np.int32 if precision == "float32" else np.int64
+        self._weight_bits = weight_bits - 1 if weight_bits else WEIGHT_BITS[precision]
         self.precision: Precision = precision
         self.kind: Any = np.dtype(precision).type
         self.sum_kind: Any = np.int32 if precision == "float32" else np.int64
@@ -223,10 +247,11 @@ class Network:
         target: str,
         input: str,
         *,
-        weights: np.ndarray | float,
+        weights: np.ndarray | float | Distribution,
         pre: np.ndarray | None = None,
         post: np.ndarray | None = None,
-        delay: str | int | np.ndarray = 1,
+        synapses: Callable[..., Ends] | None = None,
+        delay: str | int | np.ndarray | Distribution = 1,
         rule: Rule | None = None,
         short_term: ShortTerm | None = None,
         upkeep: Upkeep | None = None,
@@ -238,10 +263,14 @@ class Network:
         Args:
             source, target: Names of populations.
             input: Kind of input at the target.
-            weights: (pre, post) for all-to-all synapses; with `pre` and `post`, one for each synapse, or one for all.
-            pre, post: (synapses,) neurons that each synapse joins; None joins all to all.
-            delay: Steps, or a time; with `pre` and `post` also an array of steps. Spikes from outside may have
-                delay 0: they act in the step in which they are given.
+            weights: (pre, post) for all-to-all synapses; with `pre` and `post`, one for each synapse, or one for all;
+                with `synapses` one for all, or a distribution.
+            pre, post: (synapses,) neurons that each synapse joins.
+            synapses: A rule of `connect` that lacks nothing but its `part`, such as `partial(fixed_total, 100, 200,
+                total=500, seed=(1, 2), projection=0)`. Such synapses are drawn where they are needed; unless
+                they learn, they take no memory here. Without them, and without `pre` and `post`, all are joined to all.
+            delay: Steps, or a time; with `pre` and `post` also an array of steps; with `synapses` also a
+                distribution. Spikes from outside may have delay 0: they act in the step in which they are given.
             rule: Plasticity, or None.
             short_term: Short-term plasticity, or None.
             upkeep: What keeps a rule within bounds, or None.
@@ -265,12 +294,16 @@ class Network:
         rule, plan = self._with_upkeep(name, rule, exact, upkeep)
         exact_short = short_term.numbers(theirs, self.dt) if short_term is not None else {}
         self._require_own_names(name, rule, short_term)
-        made = self._synapses(name, sender, receiver, weights, pre, post, delay)
+        ends = (sender, receiver)
+        if synapses is not None:
+            made: Synapses = self._drawn(name, *ends, synapses, weights, delay)
+        else:
+            made = self._listed(name, *ends, weights, pre, post, delay)
         numbers, short_numbers = self._rounded(name, exact), self._rounded(name, exact_short)
         program = rule.program(exact, capped="change_max" in exact) if rule is not None else None
         short_program = short_term.program(exact_short) if short_term is not None else ()
         short = (short_term, short_program, short_numbers)
-        projection = Projection(name, source, target, input, *made, rule, program, numbers, *short, plan)
+        projection = Projection(name, source, target, input, made, rule, program, numbers, *short, plan)
         if rule is not None and len(projection.delays) > 1:
             self._refuse(name, "plastic synapses have one delay", "Add one projection for each delay.")
         if rule is not None:
@@ -335,35 +368,22 @@ class Network:
         """
         bound = largest = 0.0
         for each in self.projections.values():
-            if (each.target, each.input) == (target, input) and each.weights.size:
-                sums, top = self._bounds(each)
+            if (each.target, each.input) == (target, input):
+                limits = [abs(float(each.numbers[name])) for name in ("w_min", "w_max")] if each.rule else []
+                sums, top = each.synapses.bound(self.populations[target].size, max(limits, default=None))
                 bound, largest = bound + sums, max(largest, top)
         for drive in self.drives.values():
             if (drive.target, drive.input) == (target, input):
                 bound, largest = bound + abs(drive.weight) * len(drive.limits), max(largest, abs(drive.weight))
         if bound == 0:
             return 1.0
-        bits = min(SUM_BITS[self.precision] - power_above(bound), WEIGHT_BITS[self.precision] - power_above(largest))
+        over = largest * (1 + 2.0**-15) if self.weight_kind is np.int16 else largest  # 2**15 is no int16
+        bits = min(SUM_BITS[self.precision] - power_above(bound), self._weight_bits - power_above(over))
         return math.ldexp(1.0, bits)
-
-    def _bounds(self, each: Projection) -> tuple[float, float]:
-        """Return the largest sum onto one neuron, and the largest weight, as absolute values."""
-        weights = np.abs(each.weights)
-        if each.rule is not None:
-            weights = np.full_like(weights, max(abs(float(each.numbers[bound])) for bound in ("w_min", "w_max")))
-        largest = float(weights.max())
-        if largest == 0:
-            return 0.0, 0.0
-        parts = np.ceil(weights * (BOUND_PARTS / largest)).astype(np.int64)  # integers: no order of summation
-        size = self.populations[each.target].size
-        sums = np.zeros(size, np.int64) if each.indices is not None else parts.sum(axis=0)
-        if each.indices is not None:
-            np.add.at(sums, each.indices, parts)
-        return int(sums.max()) * largest / BOUND_PARTS, largest
 
     def slots(self, source: str) -> int:
         """Return for how many steps the spikes of a population must be kept."""
-        delays = [max(each.delays) for each in self.projections.values() if each.source == source]
+        delays = [each.synapses.span[1] for each in self.projections.values() if each.source == source]
         return max(delays, default=0) + 1
 
     # --------------------------------------------------------------------------------- parts
@@ -417,16 +437,18 @@ class Network:
     def _refuse(self, subject: str, reason: str, remedy: str) -> NoReturn:
         raise NetworkInvalid(subject=subject, reason=reason, remedy=remedy)
 
-    def _synapses(
+    def _listed(
         self,
         name: str,
         sender: Population,
         receiver: Population,
-        weights: np.ndarray | float,
+        weights: Any,
         pre: np.ndarray | None,
         post: np.ndarray | None,
-        delay: str | int | np.ndarray,
-    ) -> tuple[np.ndarray, tuple[int, ...], np.ndarray | None, np.ndarray | None, np.ndarray | None]:
+        delay: Any,
+    ) -> Listed:
+        if isinstance(weights, Distribution) or isinstance(delay, Distribution):
+            self._refuse(name, "distributions are for synapses that are drawn", "Pass synapses=….")
         given = np.asarray(weights, dtype=np.float64)
         if not np.isfinite(given).all():
             self._refuse(name, "a weight is not finite", "Use finite weights.")
@@ -437,7 +459,7 @@ class Network:
             steps = self._delays(name, sender, delay)
             if steps.shape != ():
                 self._refuse(name, "all-to-all synapses have one delay", "Pass pre and post for many delays.")
-            return np.array(np.broadcast_to(given, shape)), (int(steps),), None, None, None
+            return Listed(np.array(np.broadcast_to(given, shape)), (int(steps),))
         pre, post = np.asarray(pre), np.asarray(post)
         if pre.shape != post.shape or pre.ndim != 1 or given.shape not in ((), pre.shape):
             self._refuse(name, "pre, post and weights differ in length", "Give each synapse one entry in each.")
@@ -446,16 +468,31 @@ class Network:
                 self._refuse(name, f"{which} names neurons outside 0 … {size - 1}", "Use numbers of neurons.")
         steps = np.broadcast_to(self._delays(name, sender, delay), pre.shape)
         values = np.broadcast_to(given, pre.shape)
-        delays = tuple(int(each) for each in np.unique(steps)) or (1,)
-        order = np.lexsort((np.arange(len(pre)), post, pre, steps))
-        indptr = np.zeros((len(delays), sender.size + 1), np.int64)
-        begin = 0
-        for bundle, each in enumerate(delays):
-            counts = np.bincount(pre[steps == each], minlength=sender.size)
-            indptr[bundle, 1:] = np.cumsum(counts)
-            indptr[bundle] += begin
-            begin += int(counts.sum())
-        return np.array(values[order]), delays, indptr, post[order].astype(np.int32), order.astype(np.int64)
+        return Listed.of(pre, post, values, steps, sender.size)
+
+    def _drawn(
+        self,
+        name: str,
+        sender: Population,
+        receiver: Population,
+        ends: Callable[..., Ends],
+        weights: Any,
+        delay: Any,
+    ) -> Drawn:
+        if not isinstance(weights, Distribution):
+            if np.ndim(weights) != 0 or not np.isfinite(weights):
+                self._refuse(name, "its weights are no finite number", "Use one number, or a distribution.")
+            weights = Constant(float(weights))
+        if not isinstance(delay, Distribution):
+            steps = self._delays(name, sender, delay)
+            if steps.shape != ():
+                self._refuse(name, "delays are an array", "Use one delay, or a distribution.")
+            delay = Constant(int(steps))
+        found = Drawn(ends, weights, delay, f"{self.dt} ms", least=0 if sender.model is None else 1)
+        if (found.sources, found.targets) != (sender.size, receiver.size):
+            reason = f"synapses join {found.sources} to {found.targets} neurons"
+            self._refuse(name, reason, f"{sender.name} has {sender.size}, and {receiver.name} {receiver.size}.")
+        return found
 
     def _delays(self, name: str, sender: Population, delay: str | int | np.ndarray) -> np.ndarray:
         steps = np.asarray(self.steps(delay, f"{name}.delay") if isinstance(delay, str) else delay)
@@ -515,18 +552,3 @@ def network_of(value: Any, backend: str) -> Network:
             subject=f"backend {backend}", reason=f"it got a {type(value).__name__}", remedy="Build a Network."
         )
     return value
-
-
-def synapses_by_target(each: Projection, network: Network) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return, for sparse synapses with one delay, an index by target.
-
-    Returns:
-        (post + 1,) where the synapses onto a neuron begin, (synapses,) their numbers, (synapses,) their sources.
-    """
-    assert each.indptr is not None, "all-to-all synapses need no index"
-    assert each.indices is not None, "all-to-all synapses need no index"
-    pointers = each.indptr[0]
-    sources = np.repeat(np.arange(len(pointers) - 1, dtype=np.int32), np.diff(pointers))
-    order = np.argsort(each.indices, kind="stable")
-    counts = np.bincount(each.indices, minlength=network.populations[each.target].size)
-    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), order.astype(np.int64), sources[order]

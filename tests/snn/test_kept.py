@@ -37,7 +37,7 @@ def loaded(text: str = TEXT.format(1)) -> tuple[int, bool]:
     for name in [each for each in sys.modules if each.startswith("neuraxis_network_")]:
         del sys.modules[name]
     code = Kept(text)
-    found = code.call_first(1)
+    found = code.ready(1)(1)
     return found, not code.run.stats.cache_hits
 
 
@@ -76,7 +76,7 @@ def test_whoever_shows_progress_hears_that_machine_code_is_made_and_whether_it_i
     with shown_by(show):
         assert loaded() == (2, True)
         code = Kept(TEXT.format(1))
-        assert [code.call_first(1), code.call_first(1)] == [2, 2], "it is ready, and nothing more is made"
+        assert [code.ready(1)(1), code.ready(1)(1)] == [2, 2], "it is ready, and nothing more is made"
     assert told[1:] == ["making machine code, which is kept for the next run"]
 
 

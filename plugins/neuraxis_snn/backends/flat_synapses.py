@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
-from neuraxis_snn.network import MAGIC, synapses_by_target
+from neuraxis_snn.network import MAGIC
 from neuraxis_snn.rule import TRACE_FLOOR
+from neuraxis_snn.synapses import by_target
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -91,7 +92,7 @@ def _reaching(flat: Flat, each: Projection) -> _Index | _DenseIndex:
     """Return the index by target."""
     if each.is_dense:
         return _DenseIndex(flat.xp, flat.size(each.source), 1, flat.size(each.target))
-    ends, synapses, sources = synapses_by_target(each, flat.network)
+    ends, synapses, sources = by_target(each.synapses, flat.network.populations[each.target].size)
     return _Index(flat.xp, ends, sources, synapses)
 
 

@@ -1,20 +1,26 @@
 """Writes a whole network as one Python function, to be compiled.
 
-The function's text depends on the structure of the network (models, rules, joints), not on sizes or parameters:
-these are arguments. So a compiled function serves every network of that structure, and is kept on disk.
+The function's text depends on the forms of populations and synapses and on the plastic projections, not on sizes,
+parameters, or how many populations and projections have one form: these are arguments. So a compiled function serves
+every network of that structure, and is kept on disk. `plan` says how the arguments are laid out.
 
-Names in the text: `p0`, `p1`, … are populations, `j0`, `j1`, … projections, in the order of the network.
+Names in the text: `g0`, `g1`, … are groups of populations, `x0`, `x1`, … forms of synapses, `p` the number of a
+population, `k` its number in its group; `j0`, `j1`, … are projections with plasticity, short or long.
 
-Memory is laid out for the compiler. The states of a population lie in one flat array, in blocks of `LANES`
-neurons: all first states of a block, then all second ones, and so on. Their distances are constants, so loops over
-the lanes are vectorised without any check whether arrays overlap. Sums of synaptic input lie in such blocks
-too, one set for each step of the near future: a spike is pushed at once to the steps in which it will arrive. Where
-synapses have delays of their own, it is noted in a calendar of events, which is smaller and is read in order. Where
-the shortest delay is several steps, a block of neurons is computed for all these steps while it is in the
-processor's cache. None of this changes a bit: sums are integers, and neurons meet only through sums.
+Memory is laid out for the compiler. The states of a group lie in one flat array, in blocks of `LANES` neurons: all
+first states of a block, then all second ones, and so on. Their distances are constants, so loops over the lanes are
+vectorised without any check whether arrays overlap. Sums of synaptic input lie in such blocks too, one set for each
+step of the near future: a spike is pushed at once to the steps in which it will arrive. Where synapses have delays of
+their own, it is noted in a calendar of events, which is smaller and is read in order. Where the shortest delay is
+several steps, a block of neurons is computed for all these steps while it is in the processor's cache. None of this
+changes a bit: sums are integers, and neurons meet only through sums.
+
+Threads run the function side by side, each for its own blocks and the synapses onto them. They list their spikes, and
+meet once for all steps that are computed at once; then each delivers the spikes of all. There are two sets of lists,
+so a thread that goes on does not touch what another still reads.
 
 Synapses with plasticity, short or long, are read when the spike arrives, as what they deliver is known only then; such
-networks go step by step.
+networks go step by step, on one thread.
 """
 
 from __future__ import annotations
@@ -31,9 +37,9 @@ from neuraxis_snn.rule import TRACE_FLOOR
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from neuraxis_snn.backends.plan import Plan
+    from neuraxis_snn.backends.plan import Form, Group, Plan
     from neuraxis_snn.expressions import Statement
-    from neuraxis_snn.network import Network, Population, Projection
+    from neuraxis_snn.network import Network, Projection
     from neuraxis_snn.rule import RuleProgram
 
 PRIMITIVES: Final = (Path(__file__).parent / "primitives.py").read_text(encoding="utf-8")
@@ -54,6 +60,16 @@ def run({arguments}):
 {body}
 """
 
+COMMON: Final = (
+    *("first", "steps", "learning", "key0", "key1", "clock", "part", "out", "events", "at_once", "parts", "meeting"),
+    *("sizes", "slots", "ring_at", "count_at", "list_at", "recorded", "cut", "list_size", "ring", "counts"),
+    *("spikes", "found", "flags", "words"),
+)
+"""Arguments of every function: those of a call, of a thread, and of the network."""
+
+VARYING: Final = 9
+"""How many of them differ from call to call or from thread to thread."""
+
 
 @final
 class Source:
@@ -64,16 +80,18 @@ class Source:
         text: The module.
     """
 
-    def __init__(self, network: Network, plan: Plan) -> None:
+    def __init__(self, network: Network, plan: Plan, forms: Iterable[Form]) -> None:
         self.network = network
         self.plan = plan
-        self.arguments = ["first", "steps", "learning", "key0", "key1", "at_once", "clock"]
+        self.arguments = list(COMMON)
         self._lines: list[str] = []
         self._depth = 1
-        self._populations = {name: f"p{number}" for number, name in enumerate(network.populations)}
-        self._projections = {name: f"j{number}" for number, name in enumerate(network.projections)}
-        self._plastic = [each for each in network.projections.values() if each.rule is not None]
-        self._pulled = [each for each in network.projections.values() if each.is_pulled]
+        self._forms = {f"x{number}": form for number, form in enumerate(forms)}
+        self._groups = {f"g{number}": group for number, group in enumerate(plan.groups)}
+        self._pulled = {
+            f"j{number}": each for number, each in enumerate(network.projections.values()) if each.is_pulled
+        }
+        self._plastic = {j: each for j, each in self._pulled.items() if each.rule is not None}
         self._write_function()
         bits = network.precision.removeprefix("float")
         self.text = HEAD.format(
@@ -112,100 +130,99 @@ class Source:
     # ------------------------------------------------------------------------------ function
 
     def _write_function(self) -> None:
-        populations, projections = self.network.populations.values(), self.network.projections.values()
-        neurons = [each for each in populations if each.model is not None]
         self.line("u_learning = learning")
-        for population in populations:
-            self._head_of_population(population)
-        for projection in projections:
-            self._head_of_projection(projection)
-        for population in neurons:
-            self._load_states(population)
-        self.line("begin = first")
+        self.line("populations = sizes.shape[0]")
+        self.line("out_s, out_n, out_p, recorded_spikes = out[0], out[1], out[2], 0")
+        if self.plan.calendar:
+            self.take("now", "now_size")
+            self.line("filled, due_places, due_weights = events")
+            self.line("most_due = most(filled)")
+        for g, group in self._groups.items():
+            self._head_of_group(g, group)
+        for x in self._forms:
+            columns = ("first", "row", "base", "stride", "ahead", "delay", "weight")
+            self.take(*(f"{x}_{each}" for each in (*columns, "begins", "places", "weights", "delays")))
+        if any(not form.later for form in self._forms.values()) or any(each.sums for each in self.plan.groups):
+            self.take("sums")
+        if self._pulled:
+            self.take("pulled")
+        for j, projection in self._pulled.items():
+            self._head_of_projection(j, projection)
+        for g, group in self._groups.items():
+            self._load_states(g, group)
+        for name, population in self.network.populations.items():
+            if population.model is None:
+                p = f"p{self.plan.numbers[name]}"
+                self.take(f"{p}_in_steps", f"{p}_in")
+                self.line(f"{p}_taken = 0")
+        self.line("begin, half = first, 0")
         with self.block("while begin < first + steps:"):
-            self.line("count = min(at_once, first + steps - begin)")
-            if any(each.draws for each in neurons) or self.network.drives:
-                with self.block("if count > 4:"):  # noise comes for four steps at once
-                    self.line("count -= (begin + count) & 3")
-            for population in populations:
-                if population.model is None:
-                    self._take_in(population)
-            if self._plastic:
-                self.line("now = clock + begin - first + 1 if learning else clock")
-                with self.block("if learning:"):
-                    for projection in self._plastic:
-                        self._decay_traces(projection)
-            for projection in self._pulled:
-                self._pull(projection)
-            for population in neurons:
-                self._compute(population)
-            for population in neurons:
-                self._hand_over(population)
-            if self._plastic:
-                with self.block("if learning:"):
-                    for projection in self._plastic:
-                        self._learn_from_spikes(projection)
-            self.line("begin += count")
-        for population in neurons:
-            self._store_states(population)
-        recorded = [self._populations[each.name] for each in populations if each.record]
-        found = [f"{p}_out_s[:{p}_out], {p}_out_n[:{p}_out], " for p in recorded]
-        found += [f"{name}, " for name in self.plan.calendars(self._populations)]
-        self.line(f"return ({''.join(found)})")
+            self._write_window()
+        for g, group in self._groups.items():
+            self._store_states(g, group)
+        events = "(filled, due_places, due_weights)" if self.plan.calendar else "events"
+        self.line(f"return (out_s, out_n, out_p), recorded_spikes, {events}")
 
-    def _head_of_population(self, population: Population) -> None:
-        p, model = self._populations[population.name], population.model
-        self.take(f"{p}_ring", f"{p}_count")
-        self.line(f"{p}_slots = {p}_ring.shape[0]")
-        if model is None:
-            self.take(f"{p}_in_steps", f"{p}_in")
-            self.line(f"{p}_taken = 0")
-            return
-        layout = self.plan.layouts[population.name]
-        self.take(f"{p}_n", f"{p}_numbers", *(f"{p}_s_{state}" for state in model.states))
-        self.take(f"{p}_f", f"{p}_flags", f"{p}_words", f"{p}_list", f"{p}_m")
-        self.line(f"{p}_blocks = ({p}_n + {LANES - 1}) // {LANES}")
-        for number, name in enumerate(population.numbers):
-            self.line(f"{p}_c_{name} = {p}_numbers[{number}]")
+    def _write_window(self) -> None:
+        """Write what is done for the steps that are computed at once."""
+        self.line("count = min(at_once, first + steps - begin)")
+        if any(each.draws for each in self.network.populations.values()) or self.network.drives:
+            with self.block("if count > 4:"):  # noise comes for four steps at once
+                self.line("count -= (begin + count) & 3")
+        for name, population in self.network.populations.items():
+            if population.model is None:
+                self._take_in(self.plan.numbers[name])
+        if self._plastic:
+            self.line("now_learned = clock + begin - first + 1 if learning else clock")
+            with self.block("if learning:"):
+                for j, projection in self._plastic.items():
+                    self._decay_traces(j, projection)
+        for j, projection in self._pulled.items():
+            self._pull(j, projection)
+        if self.plan.calendar:
+            with self.block("for t in range(count):"):
+                self.line("arrive(begin + t, filled, due_places, due_weights, now, t * now_size)")
+        for g, group in self._groups.items():
+            self._compute(g, group)
+        with self.block("if parts > 1:"):
+            self.line("meet(meeting, parts)")
+        self._hand_over()
+        if self._plastic:
+            with self.block("if learning:"):
+                for j, projection in self._plastic.items():
+                    self._learn_from_spikes(j, projection)
+        self.line("begin += count")
+        self.line("half = 1 - half")
+
+    def _head_of_group(self, g: str, group: Group) -> None:
+        population = group.populations[0]
+        assert population.model is not None, "groups have models"
+        self.take(f"{g}_of", f"{g}_first", f"{g}_at", f"{g}_numbers", f"{g}_f")
+        self.take(*(f"{g}_s_{state}" for state in population.model.states))
         if population.refractory:
-            self.take(f"{p}_hold", f"{p}_refractory")
-            self.line(f"{p}_pause = F({p}_refractory)")
+            self.take(f"{g}_hold", f"{g}_refractory")
         if population.period:
-            self.take(f"{p}_period")
-        if model.inputs:
-            self.take(f"{p}_unscale", f"{p}_sums")
-            self.line(f"{p}_stride = {p}_blocks * {LANES * len(model.inputs)}")
-            self.line(f"{p}_ahead = {p}_sums.shape[0] // {p}_stride")
-        if layout.calendar:
-            self.take(f"{p}_filled", f"{p}_due_places", f"{p}_due_weights")
-            self.line(f"{p}_most = most({p}_filled)")
-        for each in layout.plastic_inputs:
-            self.line(f"{p}_now_{each} = np.zeros({p}_blocks * {LANES}, I)")
-        for index, drive in enumerate(self._drives(population)):
-            self.take(f"{p}_d{index}_limits", f"{p}_d{index}_weight")
-            for number in range(len(drive.limits)):
-                self.line(f"{p}_d{index}_{number} = {p}_d{index}_limits[{number}]")
-        for noise in self._noises(population):
-            self.line(f"{p}_{noise} = np.empty({4 * LANES} * ({p}_blocks if at_once < 4 else 1), np.uint32)")
-        if population.record:
-            self.line(f"{p}_out = 0")
-            self.line(f"{p}_out_s = np.empty(256, np.int32)")
-            self.line(f"{p}_out_n = np.empty(256, np.int32)")
+            self.take(f"{g}_period")
+        if population.model.inputs:
+            self.take(f"{g}_unscale")
+        for kind, inputs in (("sum", group.sums), ("now", group.now), ("pulled", group.pulled)):
+            if inputs:
+                self.take(f"{g}_{kind}_at")
+        if group.sums:
+            self.take(f"{g}_ahead", f"{g}_stride")
+        for index, _ in enumerate(group.drives):
+            self.take(*(f"{g}_d{index}_{what}" for what in ("limits", "surely", "weight", "word")))
+        if population.draws:
+            self.take(f"{g}_word")
+        self.take(*(f"{g}_{noise}" for noise in self._noises(group)))
 
-    def _drives(self, population: Population) -> list[Any]:
-        return [each for each in self.network.drives.values() if each.target == population.name]
+    def _noises(self, group: Group) -> dict[str, tuple[str, int]]:
+        """Return the words of noise that a group needs: name to (counter words of its populations, bits dropped)."""
+        found = {"draws": ("word", DROPPED_BITS)} if group.populations[0].draws else {}
+        return found | {f"d{index}_draws": (f"d{index}_word", 0) for index, _ in enumerate(group.drives)}
 
-    def _noises(self, population: Population) -> dict[str, tuple[int, int]]:
-        """Return the words of noise that a population needs: name to (counter word, bits dropped)."""
-        found = {"draws": (population.index, DROPPED_BITS)} if population.draws else {}
-        return found | {f"d{number}_draws": (each.word, 0) for number, each in enumerate(self._drives(population))}
-
-    def _head_of_projection(self, projection: Projection) -> None:
-        j = self._projections[projection.name]
-        if not projection.is_pulled:
-            self.take(f"{j}_begins", f"{j}_places", f"{j}_weights", f"{j}_delays")
-            return
-        self.take(f"{j}_weights", f"{j}_delays", f"{j}_scale", f"{j}_high", f"{j}_wide")
+    def _head_of_projection(self, j: str, projection: Projection) -> None:
+        self.take(f"{j}_weights", f"{j}_delays", f"{j}_scale", f"{j}_high", f"{j}_wide", f"{j}_pulled_at")
         if not projection.is_dense:
             self.take(f"{j}_indptr", f"{j}_indices")
         self._head_of_short_term(projection, j)
@@ -231,228 +248,268 @@ class Source:
 
     # -------------------------------------------------------------------------------- states
 
-    def _rows(self, population: Population) -> dict[str, int]:
-        """Return the row of each state in a block; a refractory neuron's first free step is one more."""
-        return self.plan.layouts[population.name].rows
-
-    def _load_states(self, population: Population) -> None:
-        p = self._populations[population.name]
-        with self._blocks_of_states(population):
-            for name, row in self._rows(population).items():
-                value = f"F(get({p}_hold, start + i))" if name == "hold" else f"get({p}_s_{name}, start + i)"
+    def _load_states(self, g: str, group: Group) -> None:
+        with self._blocks_of_states(g, group):
+            for name, row in group.rows.items():
+                value = f"F(get({g}_hold, start + i))" if name == "hold" else f"get({g}_s_{name}, start + i)"
                 with self.block("for i in range(wide):"):
-                    self.line(f"put({p}_f, base + {LANES * row} + i, {value})")
+                    self.line(f"put({g}_f, base + {LANES * row} + i, {value})")
 
-    def _store_states(self, population: Population) -> None:
-        p, written = self._populations[population.name], self._written(population)
-        with self._blocks_of_states(population):
-            for name, row in self._rows(population).items():
-                value = f"get({p}_f, base + {LANES * row} + i)"
+    def _store_states(self, g: str, group: Group) -> None:
+        written = self._written(group)
+        with self._blocks_of_states(g, group):
+            for name, row in group.rows.items():
+                value = f"get({g}_f, base + {LANES * row} + i)"
                 if name == "hold":
                     with self.block("for i in range(wide):"):
-                        self.line(f"put({p}_hold, start + i, np.int32(max(np.int64({value}) - steps, 0)))")
+                        self.line(f"put({g}_hold, start + i, np.int32(max(np.int64({value}) - steps, 0)))")
                 elif name in written:
                     with self.block("for i in range(wide):"):
-                        self.line(f"put({p}_s_{name}, start + i, {value})")
+                        self.line(f"put({g}_s_{name}, start + i, {value})")
 
-    def _blocks_of_states(self, population: Population) -> _Indent:
-        p = self._populations[population.name]
-        indent = self.block(f"for b in range({p}_blocks):")
-        for line in (
-            f"start = b * {LANES}",
-            f"base = start * {len(self._rows(population))}",
-            f"wide = min({LANES}, {p}_n - start)",
-        ):
-            self._lines.append("    " * (self._depth + 1) + line)
-        return indent
+    def _blocks_of_states(self, g: str, group: Group) -> _Indent:
+        self.line(f"for k in range({g}_of.shape[0]):")
+        self.line(f"    p = {g}_of[k]")
+        self.line("    for b in range(cut[part, p], cut[part + 1, p]):")
+        self.line(f"        start = {g}_at[k] + b * {LANES}")
+        self.line(f"        base = ({g}_first[k] + b) * {LANES * len(group.rows)}")
+        self.line(f"        wide = min({LANES}, sizes[p] - b * {LANES})")
+        return _Indent(self, 2)
 
-    def _written(self, population: Population) -> set[str]:
-        assert population.program is not None, "only populations with a model have states"
-        program, states = population.program, self._rows(population).keys()
-        return {each.target for each in (*program.slowly, *program.update, *program.after)} & states
+    def _written(self, group: Group) -> set[str]:
+        program = group.populations[0].program
+        assert program is not None, "groups have models"
+        return {each.target for each in (*program.slowly, *program.update, *program.after)} & group.rows.keys()
 
     # -------------------------------------------------------------------------------- inputs
 
-    def _take_in(self, population: Population) -> None:
+    def _take_in(self, number: int) -> None:
         """Put spikes from outside into the ring, and push those that go through synapses that never change."""
-        p = self._populations[population.name]
+        p = f"p{number}"
         with self.block("for t in range(count):"):
             self.line(f"low = {p}_taken")
             self.line(f"high = taken_until(begin + t - first, {p}_in_steps, low)")
             self.line(f"{p}_taken = high")
-            self.line(f"slot = (begin + t) % {p}_slots")
-            with self.block(f"for q in range(high - low, {p}_count[slot]):"):
-                self.line(f"{p}_ring[slot, q] = 0")
-            with self.block("for q in range(high - low):"):
-                self.line(f"{p}_ring[slot, q] = {p}_in[low + q]")
-            self.line(f"{p}_count[slot] = high - low")
-            self._push(population, f"{p}_in", "low", "high")
+            with self.block("if part == 0:"):
+                self._write_ring(str(number), "begin + t", "high - low")
+                with self.block("for q in range(high - low):"):
+                    self.line(f"put(ring, place + q, get({p}_in, low + q))")
+            self._push(str(number), "begin + t", f"{p}_in")
 
-    def _push(self, population: Population, spikes: str, low: str, high: str) -> None:
-        """Push spikes of step `begin + t` to the sums of all their targets."""
-        for each in self.network.projections.values():
-            if each.source != population.name or each.is_pulled:
-                continue
-            j, t = self._projections[each.name], self._populations[each.target]
-            form = self.plan.forms[each.name]
-            weight = f"I({j}_weights[0])" if form.one_weight else f"{j}_weights"
+    def _write_ring(self, p: str, step: str, size: str) -> None:
+        """Strike what the ring has of an old step, and find the `place` for the spikes of a new one."""
+        self.line(f"slot = ({step}) % slots[{p}]")
+        self.line(f"place = ring_at[{p}] + slot * sizes[{p}]")
+        with self.block(f"for q in range({size}, counts[count_at[{p}] + slot]):"):
+            self.line("put(ring, place + q, np.int32(0))")
+        self.line(f"counts[count_at[{p}] + slot] = {size}")
+
+    def _push(self, p: str, step: str, spikes: str) -> None:
+        """Push the spikes `low … high - 1` of a list, all of a step, to the sums of all their targets."""
+        which = f"{spikes}, low, high"
+        self.line("spiked = high > low")
+        for x, form in self._forms.items():
+            weight = f"I({x}_weight[job])" if form.one_weight else f"{x}_weights"
             function = f"push_{'same' if form.one_weight else 'each'}"
-            which = f"{spikes}, {low}, {high}"
-            with self.block(f"if {high} > {low}:"):
+            jobs = f"{x}_first[part * populations + {p}], {x}_first[part * populations + {p} + 1]"
+            with self.block("if spiked:"), self.block(f"for job in range({jobs}):"):
+                self.line(f"row = {x}_row[job]")
                 if form.later:
-                    self._make_room(j, t, which)
-                    calendar = f"{t}_filled, {t}_due_places, {t}_due_weights"
-                    given = f"{j}_begins, {j}_places, {j}_delays, {weight}, {which}, begin + t, {calendar}"
+                    self._make_room(x, which)
+                    calendar = f"filled, due_places, due_weights, {x}_base[job]"
+                    given = f"{x}_begins, row, {x}_places, {x}_delays, {weight}, {which}, {step}, {calendar}"
                     self.line(f"{function}_later({given})")
                 else:
-                    base = f"(begin + t + {j}_delays[0]) % {t}_ahead * {t}_stride"
-                    self.line(f"{function}({j}_begins, {j}_places, {weight}, {which}, {t}_sums, {base})")
+                    base = f"{x}_base[job] + ({step} + {x}_delay[job]) % {x}_ahead[job] * {x}_stride[job]"
+                    self.line(f"{function}({x}_begins, row, {x}_places, {weight}, {which}, sums, {base})")
 
-    def _make_room(self, j: str, t: str, which: str) -> None:
+    def _make_room(self, x: str, which: str) -> None:
         """Make sure that the calendar takes all events of these spikes, were they due in one step."""
-        self.line(f"events = count_events({j}_begins, {which})")
-        with self.block(f"if {t}_most + events > {t}_due_places.shape[1]:"):
-            self.line(f"{t}_most = most({t}_filled)")
-            with self.block(f"if {t}_most + events > {t}_due_places.shape[1]:"):
+        self.line(f"coming = count_events({x}_begins, row, {which})")
+        with self.block("if most_due + coming > due_places.shape[1]:"):
+            self.line("most_due = most(filled)")
+            with self.block("if most_due + coming > due_places.shape[1]:"):
                 for each in ("places", "weights"):
-                    self.line(f"{t}_due_{each} = grown({t}_due_{each}, 2 * ({t}_most + events))")
-        self.line(f"{t}_most += events")
+                    self.line(f"due_{each} = grown(due_{each}, 2 * (most_due + coming))")
+        self.line("most_due += coming")
 
     # ------------------------------------------------------------------------------- neurons
 
-    def _compute(self, population: Population) -> None:
-        p, model, program = self._populations[population.name], population.model, population.program
-        assert model is not None, "the caller checked it"
-        assert program is not None, "a model is parsed with its population"
-        rows, written = self._rows(population), self._written(population)
-        names = {name: f"{p}_c_{name}" for name in population.numbers}
-        with self.block("for t in range(count):"):
-            self.line(f"{p}_m[t] = 0")
-            if self.plan.layouts[population.name].calendar:
-                self.line(f"near = (begin + t) % {p}_ahead * {p}_stride")
-                self.line(f"arrive(begin + t, {p}_filled, {p}_due_places, {p}_due_weights, {p}_sums, near)")
-        with self.block(f"for b in range({p}_blocks):"):
-            self.line(f"base = b * {LANES * len(rows)}")
-            self.line(f"parts = min({LANES // PART}, ({p}_n - b * {LANES} + {PART - 1}) // {PART})")
+    def _compute(self, g: str, group: Group) -> None:
+        population = group.populations[0]
+        program = population.program
+        assert program is not None, "groups have models"
+        rows, written = group.rows, self._written(group)
+        names = {name: f"{g}_c_{name}" for name in population.numbers}
+        with self.block(f"for k in range({g}_of.shape[0]):"):
+            self.line(f"p = {g}_of[k]")
+            for number, name in enumerate(population.numbers):
+                self.line(f"{g}_c_{name} = {g}_numbers[k, {number}]")
+            if population.refractory:
+                self.line(f"pause = F({g}_refractory[k])")
             with self.block("for t in range(count):"):
-                self.line("step = begin + t")
-                self.line("u_step = step")
-                if population.period:
-                    with self.block(f"if step % {p}_period == 0:"), self.block(f"for i in range(parts * {PART}):"):
-                        self._load(p, rows, rows)
-                        self.assign(program.slowly, names)
-                        self._store(p, rows, {each.target for each in program.slowly} & written)
-                self._draw(population, p)
-                if model.inputs:
-                    wide = LANES * len(model.inputs)
-                    self.line(f"near = step % {p}_ahead * {p}_stride + b * {wide}")
-                if population.refractory:
-                    self.line("tick = F(step - first + 1)")
-                with self.block(f"for i in range(parts * {PART}):"):
-                    self._load(p, rows, rows)
-                    self.line("u_active = u_hold <= tick" if population.refractory else "u_active = True")
-                    for noise in self._noises(population):
-                        self.line(f"u_{noise.removesuffix('s')} = get({p}_{noise}, drawn + i)")
-                    for number, each in enumerate(model.inputs):
-                        self._read_sum(population, p, number, each)
-                    self.assign(program.update, names)
-                    self.line(f"u_spiked = {self._code(program.threshold, names)}")
-                    self.assign(program.after, names)
-                    self.line(f"put({p}_flags, i, np.uint8(u_spiked))")
-                    self._store(p, rows, written)
-                self._gather(population, p)
+                self.line("found[((half * parts + part) * at_once + t) * populations + p] = 0")
+            with self.block("for b in range(cut[part, p], cut[part + 1, p]):"):
+                self.line(f"base = ({g}_first[k] + b) * {LANES * len(rows)}")
+                self.line(f"pieces = min({LANES // PART}, (sizes[p] - b * {LANES} + {PART - 1}) // {PART})")
+                with self.block("for t in range(count):"):
+                    self.line("step = begin + t")
+                    self.line("u_step = step")
+                    if population.period:
+                        with (
+                            self.block(f"if step % {g}_period[k] == 0:"),
+                            self.block(f"for i in range(pieces * {PART}):"),
+                        ):
+                            self._load(g, rows)
+                            self.assign(program.slowly, names)
+                            self._store(g, rows, {each.target for each in program.slowly} & written)
+                    self._draw(g, group)
+                    self._find_sums(g, group)
+                    if population.refractory:
+                        self.line("tick = F(step - first + 1)")
+                    with self.block(f"for i in range(pieces * {PART}):"):
+                        self._load(g, rows)
+                        self.line("u_active = u_hold <= tick" if population.refractory else "u_active = True")
+                        for noise in self._noises(group):
+                            self.line(f"u_{noise.removesuffix('s')} = get({g}_{noise}, drawn + i)")
+                        self._read_sums(g, group)
+                        self.assign(program.update, names)
+                        self.line(f"u_spiked = {self._code(program.threshold, names)}")
+                        self.assign(program.after, names)
+                        self.line(f"put(flags, part * {LANES} + i, np.uint8(u_spiked))")
+                        self._store(g, rows, written)
+                    self._gather(g, group)
 
-    def _read_sum(self, population: Population, p: str, number: int, name: str) -> None:
-        place = f"near + {LANES * number} + i"
-        value = f"get({p}_sums, {place})"
-        self.line(f"sum_{name} = {value}")
-        self.line(f"put({p}_sums, {place}, I(0))")
-        if name in self.plan.layouts[population.name].plastic_inputs:
-            self.line(f"sum_{name} = I(sum_{name} + get({p}_now_{name}, b * {LANES} + i))")
-            self.line(f"put({p}_now_{name}, b * {LANES} + i, I(0))")
-        for index, drive in enumerate(self._drives(population)):
-            if drive.input == name:
-                self.line("count_of = I(0)")
-                for limit in range(len(drive.limits)):
-                    self.line(f"count_of = I(count_of + I(u_d{index}_draw >= {p}_d{index}_{limit}))")
-                self.line(f"sum_{name} = I(sum_{name} + I(count_of * {p}_d{index}_weight))")
-        self.line(f"u_{name} = F(sum_{name}) * {p}_unscale[{number}]")
+    def _find_sums(self, g: str, group: Group) -> None:
+        """Find where the sums of a block begin."""
+        if group.sums:
+            self.line(f"near = {g}_sum_at[k] + step % {g}_ahead[k] * {g}_stride[k] + b * {LANES * len(group.sums)}")
+        if group.now:
+            self.line(f"here = {g}_now_at[k] + t * now_size + b * {LANES * len(group.now)}")
+        if group.pulled:
+            self.line(f"read = {g}_pulled_at[k] + b * {LANES * len(group.pulled)}")
 
-    def _load(self, p: str, rows: dict[str, int], names: Iterable[str]) -> None:
-        for name in names:
-            self.line(f"u_{name} = get({p}_f, base + {LANES * rows[name]} + i)")
+    def _read_sums(self, g: str, group: Group) -> None:
+        model = group.populations[0].model
+        assert model is not None, "groups have models"
+        kept = (("sums", "near", group.sums), ("now", "here", group.now), ("pulled", "read", group.pulled))
+        for number, name in enumerate(model.inputs):
+            parts = []
+            for array, place, inputs in kept:
+                if name in inputs:
+                    at = f"{array}, {place} + {LANES * inputs.index(name)} + i"
+                    parts.append(f"get({at})")
+                    self.line(f"{array}_{name} = {parts[-1]}")
+                    self.line(f"put({at}, I(0))")
+                    parts[-1] = f"{array}_{name}"
+            for index, (input, limits) in enumerate(group.drives):
+                if input == name:
+                    d = f"{g}_d{index}"
+                    self.line(f"count_of = {d}_surely[k]")
+                    for limit in range(limits):
+                        self.line(f"count_of = I(count_of + I(u_d{index}_draw > {d}_limits[k, {limit}]))")
+                    self.line(f"drive_{index} = I(count_of * {d}_weight[k])")
+                    parts.append(f"drive_{index}")
+            total = parts[0] if parts else "I(0)"
+            for part in parts[1:]:
+                total = f"I({total} + {part})"
+            self.line(f"u_{name} = F({total}) * {g}_unscale[k, {number}]")
 
-    def _store(self, p: str, rows: dict[str, int], names: set[str]) -> None:
+    def _load(self, g: str, rows: dict[str, int]) -> None:
+        for name, row in rows.items():
+            self.line(f"u_{name} = get({g}_f, base + {LANES * row} + i)")
+
+    def _store(self, g: str, rows: dict[str, int], names: set[str]) -> None:
         for name, row in rows.items():
             if name in names:
-                self.line(f"put({p}_f, base + {LANES * row} + i, u_{name})")
+                self.line(f"put({g}_f, base + {LANES * row} + i, u_{name})")
 
-    def _draw(self, population: Population, p: str) -> None:
+    def _draw(self, g: str, group: Group) -> None:
         """Make the noise of four steps for a block; where steps go one by one, it is kept for all blocks."""
-        noises = self._noises(population)
+        noises = self._noises(group)
         if not noises:
             return
-        self.line(f"room = b * {4 * LANES} if at_once < 4 else 0")
+        self.line(f"room = {4 * LANES} * (({g}_first[k] + b) if at_once < 4 else part)")
         with self.block("if t == 0 and (at_once >= 4 or step == first) or step & 3 == 0:"):
             for noise, (word, dropped) in noises.items():
-                self.line(f"philox({p}_{noise}, room, b * {LANES}, parts, step >> 2, {word}, key0, key1, {dropped})")
+                given = f"room, b * {LANES}, pieces, step >> 2, {g}_{word}[k], key0, key1, {dropped}"
+                self.line(f"philox({g}_{noise}, {given})")
         self.line(f"drawn = room + (step & 3) * {LANES}")
 
-    def _gather(self, population: Population, p: str) -> None:
+    def _gather(self, g: str, group: Group) -> None:
         """Look at eight flags at a time: few neurons spike in a step."""
-        rows = self._rows(population)
-        self.line(f"m = {p}_m[t]")
-        with self.block(f"for q in range(parts * {PART // 8}):"), self.block(f"if get({p}_words, q):"):  # noqa: SIM117
-            with self.block("for i in range(8 * q, 8 * q + 8):"):
-                with self.block(f"if {p}_flags[i] and b * {LANES} + i < {p}_n:"):
-                    self.line(f"{p}_list[t, m] = b * {LANES} + i")
-                    self.line("m += 1")
-                    if population.refractory:
-                        self.line(f"put({p}_f, base + {LANES * rows['hold']} + i, tick + {p}_pause)")
-        self.line(f"{p}_m[t] = m")
+        self.line("mark = ((half * parts + part) * at_once + t) * populations + p")
+        self.line("m = found[mark]")
+        self.line(f"listed = (half * at_once + t) * list_size + list_at[p] + cut[part, p] * {LANES}")
+        with (
+            self.block(f"for q in range(pieces * {PART // 8}):"),
+            self.block(f"if get(words, part * {LANES // 8} + q):"),
+            self.block("for i in range(8 * q, 8 * q + 8):"),
+            self.block(f"if get(flags, part * {LANES} + i) and b * {LANES} + i < sizes[p]:"),
+        ):
+            self.line(f"put(spikes, listed + m, np.int32(b * {LANES} + i))")
+            self.line("m += 1")
+            if group.populations[0].refractory:
+                self.line(f"put({g}_f, base + {LANES * group.rows['hold']} + i, tick + pause)")
+        self.line("found[mark] = m")
 
-    def _hand_over(self, population: Population) -> None:
+    def _hand_over(self) -> None:
         """Write the spikes of these steps into the ring and the record, and push them on."""
-        p = self._populations[population.name]
-        with self.block("for t in range(count):"):
-            self.line("step = begin + t")
-            self.line(f"m = {p}_m[t]")
-            self.line(f"slot = step % {p}_slots")
-            with self.block(f"for q in range(m, {p}_count[slot]):"):
-                self.line(f"{p}_ring[slot, q] = 0")
+        with self.block("for p in range(populations):"):
+            with self.block("if list_at[p] < 0:"):
+                self.line("continue")
+            with self.block("for t in range(count):"):
+                self.line("step = begin + t")
+                self.line("listed = (half * at_once + t) * list_size + list_at[p]")
+                self.line("mark = (half * parts * at_once + t) * populations + p")
+                with self.block("if part == 0:"):
+                    self._record()
+                with self.block("for q in range(parts):"):
+                    self.line(f"low = listed + cut[q, p] * {LANES}")
+                    self.line("high = low + found[mark + q * at_once * populations]")
+                    self._push("p", "step", "spikes")
+
+    def _record(self) -> None:
+        self.line("m = 0")
+        with self.block("for q in range(parts):"):
+            self.line("m += found[mark + q * at_once * populations]")
+        self._write_ring("p", "step", "m")
+        self.line("at = place")
+        with self.block("for q in range(parts):"):
+            self.line(f"low = listed + cut[q, p] * {LANES}")
+            with self.block("for i in range(found[mark + q * at_once * populations]):"):
+                self.line("put(ring, at, get(spikes, low + i))")
+                self.line("at += 1")
+        with self.block("if recorded[p]:"):
+            with self.block("if recorded_spikes + m > out_s.shape[0]:"):
+                for each in ("s", "n", "p"):
+                    self.line(f"out_{each} = longer(out_{each}, 2 * (recorded_spikes + m))")
             with self.block("for q in range(m):"):
-                self.line(f"{p}_ring[slot, q] = {p}_list[t, q]")
-            self.line(f"{p}_count[slot] = m")
-            if population.record:
-                with self.block(f"if {p}_out + m > {p}_out_s.shape[0]:"):
-                    for each in ("s", "n"):
-                        self.line(f"{p}_out_{each} = longer({p}_out_{each}, 2 * ({p}_out + m))")
-                with self.block("for q in range(m):"):
-                    self.line(f"{p}_out_s[{p}_out + q] = step - first")
-                    self.line(f"{p}_out_n[{p}_out + q] = {p}_list[t, q]")
-                self.line(f"{p}_out += m")
-            self._push(population, f"{p}_list[t]", "0", "m")
+                self.line("out_s[recorded_spikes + q] = step - first")
+                self.line("out_n[recorded_spikes + q] = get(ring, place + q)")
+                self.line("out_p[recorded_spikes + q] = p")
+            self.line("recorded_spikes += m")
 
     # ---------------------------------------------------------------------- plastic synapses
 
-    def _pull(self, each: Projection) -> None:
+    def _pull(self, j: str, each: Projection) -> None:
         """Deliver the spikes that arrive in this step, and learn from them."""
-        j, p, t = self._projections[each.name], self._populations[each.source], self._populations[each.target]
-        sums = f"{t}_now_{each.input}"
+        p = self.plan.numbers[each.source]
         with self.block(f"for bundle in range({j}_delays.shape[0]):"):
-            self.line(f"slot = (begin - {j}_delays[bundle] + {p}_slots) % {p}_slots")
-            with self.block(f"for q in range({p}_count[slot]):"):
-                self.line(f"pre = {p}_ring[slot, q]")
+            self.line(f"slot = (begin - {j}_delays[bundle] + slots[{p}]) % slots[{p}]")
+            self.line(f"place = ring_at[{p}] + slot * sizes[{p}]")
+            with self.block(f"for q in range(counts[count_at[{p}] + slot]):"):
+                self.line("pre = np.int64(get(ring, place + q))")
                 if each.short_term is not None:
                     self._gate(each, j)
                 if each.rule is None:
-                    self._arrive(each, j, sums, learning=False)
+                    self._arrive(each, j, learning=False)
                 else:
                     with self.block("if learning:"):
-                        self._arrive(each, j, sums, learning=True)
+                        self._arrive(each, j, learning=True)
                         self._bump(j, each.rule.pre_traces, each.program.bump_pre if each.program else (), each, "pre")
                     with self.block("else:"):
-                        self._arrive(each, j, sums, learning=False)
+                        self._arrive(each, j, learning=False)
 
     def _gate(self, each: Projection, j: str) -> None:
         """Compute the efficacy of a spike of `pre`."""
@@ -465,7 +522,7 @@ class Source:
             self.line(f"{j}_{state}[bundle, pre] = u_{state}")
         self.line(f"{j}_last[bundle, pre] = begin")
 
-    def _arrive(self, each: Projection, j: str, sums: str, *, learning: bool) -> None:
+    def _arrive(self, each: Projection, j: str, *, learning: bool) -> None:
         """Deliver a spike of `pre` to its targets `i` through synapses at `s`."""
         rule, program = each.rule, each.program
         looks = rule is not None and program is not None and (learning or bool(program.evolve))
@@ -489,19 +546,28 @@ class Source:
                     self.line(f"u_{trace} = get({j}_{trace}, i)")
                 self._evolve(each, j, learning=learning)
             weight = "(u_w * u_efficacy)" if each.short_term is not None else "u_w"
-            self.line(f"put({sums}, i, I(get({sums}, i) + I(({weight} * {j}_scale + MAGIC) - MAGIC)))")
+            self.line(f"to = {self._pulled_place(each, j)}")
+            self.line(f"put(pulled, to, I(get(pulled, to) + I(({weight} * {j}_scale + MAGIC) - MAGIC)))")
             if program is not None and learning:
                 self.assign(program.on_pre, self._names(each, j))
                 self._keep(program, j)
         if program is not None and learning:
             self._end_counting(program, j)
 
-    def _learn_from_spikes(self, each: Projection) -> None:
-        j, t, rule, program = self._projections[each.name], self._populations[each.target], each.rule, each.program
+    def _pulled_place(self, each: Projection, j: str) -> str:
+        """Return where the target `i` gets what plastic synapses deliver: in blocks, if there are several inputs."""
+        group = next(group for group in self.plan.groups if each.target in {one.name for one in group.populations})
+        kinds = len(group.pulled)
+        if kinds == 1:
+            return f"{j}_pulled_at + i"
+        return f"{j}_pulled_at + (i >> {LANES.bit_length() - 1}) * {LANES * kinds} + (i & {LANES - 1})"
+
+    def _learn_from_spikes(self, j: str, each: Projection) -> None:
+        rule, program, target = each.rule, each.program, self.plan.numbers[each.target]
         assert rule is not None, "the caller checked it"
         assert program is not None, "a rule is parsed with its projection"
-        with self.block(f"for q in range({t}_m[0]):"):
-            self.line(f"post = {t}_list[0, q]")
+        with self.block(f"for q in range(found[half * populations + {target}]):"):  # one part, one step at once
+            self.line(f"post = np.int64(get(spikes, half * list_size + list_at[{target}] + q))")
             for trace in rule.post_traces:
                 self.line(f"u_{trace} = {j}_{trace}[post]")
             for signal in rule.signals:
@@ -557,7 +623,7 @@ class Source:
         for own in each.program.synapse[1:]:
             self.line(f"u_{own} = get({j}_{own}, s)")
         if each.program.evolve:
-            self.line(f"u_since = F(now - get({j}_seen, s))")
+            self.line(f"u_since = F(now_learned - get({j}_seen, s))")
             self.assign(each.program.evolve, self._names(each, j))
             if learning:
                 self._count(each.program)
@@ -568,7 +634,7 @@ class Source:
         for own in program.synapse[1:]:
             self.line(f"put({j}_{own}, s, u_{own})")
         if program.evolve:
-            self.line(f"put({j}_seen, s, now)")
+            self.line(f"put({j}_seen, s, now_learned)")
         self._count(program)
 
     def _bump(
@@ -595,8 +661,8 @@ class Source:
         for number, each in enumerate(program.counted):
             self.line(f"{j}_clips[{number}] += n_{each}")
 
-    def _decay_traces(self, each: Projection) -> None:
-        j, rule, program = self._projections[each.name], each.rule, each.program
+    def _decay_traces(self, j: str, each: Projection) -> None:
+        rule, program = each.rule, each.program
         assert rule is not None, "only plastic projections have traces"
         assert program is not None, "a rule is parsed with its projection"
         for traces, drift in ((rule.pre_traces, program.drift_pre), (rule.post_traces, program.drift_post)):
@@ -619,11 +685,11 @@ class Source:
 class _Indent:
     """Indents what is written inside a `with`."""
 
-    def __init__(self, source: Source) -> None:
-        self._source = source
+    def __init__(self, source: Source, by: int = 1) -> None:
+        self._source, self._by = source, by
 
     def __enter__(self) -> None:
-        self._source.deeper(1)
+        self._source.deeper(self._by)
 
     def __exit__(self, *_: object) -> None:
-        self._source.deeper(-1)
+        self._source.deeper(-self._by)

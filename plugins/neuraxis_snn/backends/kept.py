@@ -51,18 +51,18 @@ class Kept:
                 self._do_not_keep(error)
         self.run: Any = sys.modules[self._name].run
 
-    def call_first(self, *arguments: Any) -> Any:
-        """Call the function, after it was compiled or its machine code loaded.
+    def ready(self, *arguments: Any) -> Callable[..., Any]:
+        """Return the function, compiled for such arguments or loaded.
 
         Where the machine code cannot be kept, as the disk is full, it serves this process only.
         """
-        return self._ready(lambda: self.run, arguments)(*arguments)
+        return self._ready(lambda: self.run, arguments)
 
     def call(self, name: str, *arguments: Any) -> Any:
         """Do the same, at any time, with one of several functions: `run` of the module is a mapping of them."""
         return self._ready(lambda: self.run[name], arguments)(*arguments)
 
-    def _ready(self, chosen: Callable[[], Any], arguments: tuple[Any, ...]) -> Any:
+    def _ready(self, chosen: Callable[[], Any], arguments: tuple[Any, ...]) -> Callable[..., Any]:
         """Return a function that needs no compiler for such arguments."""
         try:
             self._compile(chosen(), arguments, "which is kept for the next run")
@@ -70,7 +70,8 @@ class Kept:
             self._do_not_keep(error)
             self.run = sys.modules[self._name].run
             self._compile(chosen(), arguments, "which cannot be kept")
-        return chosen()
+        function: Callable[..., Any] = chosen()
+        return function
 
     def _compile(self, function: Any, arguments: tuple[Any, ...], fate: str) -> None:
         if not hasattr(function, "stats"):  # compilation is off

@@ -1,16 +1,26 @@
-"""How a network lies in memory for compiled code: blocks of neurons, rows of synapses, steps computed at once."""
+"""How a network lies in memory for compiled code: groups of populations, blocks of neurons, jobs of delivery.
+
+All populations of one form, with the same equations and kinds of input, are a group: they share code, and their states
+lie behind one another. So do the synapses of all projections of one form. What differs from population to population
+is a number in a table. So code and its compilation do not grow with the number of populations and projections.
+
+Neurons are cut into parts, one for each thread; a part has whole blocks, and the synapses onto its neurons.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Any, Final, final
 
 import numpy as np
 from msgspec import Struct
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+from neuraxis_snn.synapses import NARROW, Drawn
 
-    from neuraxis_snn.network import Network, Population, Projection
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from neuraxis_snn.network import Drive, Network, Population, Projection
+    from neuraxis_snn.synapses import Rows
 
 LANES: Final = 256
 """Neurons of a block; `primitives` knows it too."""
@@ -21,53 +31,63 @@ PART: Final = 32
 STEPS_AT_ONCE: Final = 32
 """Most steps for which a block is computed at once."""
 
-NARROW: Final = 1 << 16
-"""Places that an index of 16 bits can name."""
-
 
 @final
-class Layout(Struct, frozen=True):
-    """How a population lies in memory.
+class Group(Struct, frozen=True):
+    """Populations that share code.
 
     Attributes:
+        populations: They.
         rows: Row of each state in a block; `hold` stands for the first step in which a neuron is free again.
-        blocks: Number of blocks.
-        plastic_inputs: Kinds of input at which plastic synapses arrive.
-        ahead: Steps for which sums of input are kept.
-        calendar: Steps for which single events are noted, from synapses with delays of their own; 0 if there are none.
+        sums: Kinds of input whose sums are kept for the steps of the near future.
+        now: Kinds of input to which single events arrive, from synapses with delays of their own.
+        pulled: Kinds of input to which synapses with plasticity deliver.
+        drives: Input and most limits of each drive.
     """
 
+    populations: tuple[Population, ...]
     rows: dict[str, int]
-    blocks: int
-    plastic_inputs: tuple[str, ...]
-    ahead: int
-    calendar: int
+    sums: tuple[str, ...]
+    now: tuple[str, ...]
+    pulled: tuple[str, ...]
+    drives: tuple[tuple[str, int], ...]
 
 
 @final
-class Form(Struct, frozen=True):
+class Form(Struct, frozen=True, order=True):
     """How synapses that never change are delivered.
 
     Attributes:
-        one_weight: Whether all have the same weight.
-        later: Whether they have delays of their own.
+        later: Whether they have delays of their own, and are noted in the calendar.
+        one_weight: Whether all synapses of a job have the same weight.
     """
 
-    one_weight: bool
     later: bool
+    one_weight: bool
 
 
 @final
-class Rows(Struct, frozen=True, eq=False):
-    """Synapses that never change, in rows by source.
+class Jobs(Struct, frozen=True, eq=False):
+    """All synapses of one form: rows of all jobs behind one another, and what differs from job to job.
+
+    A job is what spikes of one population do to one slice of another. Jobs are in the order of (part, source).
 
     Attributes:
-        begins: (pre + 1,) int64: where the row of a neuron begins.
-        places: (synapses,) uint16 or int32: where in the sums of a step the target lies.
-        weights: (synapses,) integers; (1,) if all are the same.
-        delays: (synapses,) uint8 or uint16, steps; (1,) if all are the same.
+        first: (parts * populations + 1,) the first job of each part and source.
+        row, base, stride, ahead, delay, weight: (jobs,) int64: where its rows begin in `begins`; where its places
+            begin in the sums, how far steps lie apart there, and how many there are; delay and weight if all its
+            synapses have the same.
+        begins: Where the row of each source begins, of all jobs.
+        places, weights, delays: (synapses,); weights or delays are (1,) if each job has its own.
     """
 
+    first: np.ndarray
+    row: np.ndarray
+    base: np.ndarray
+    stride: np.ndarray
+    ahead: np.ndarray
+    delay: np.ndarray
+    weight: np.ndarray
     begins: np.ndarray
     places: np.ndarray
     weights: np.ndarray
@@ -79,99 +99,209 @@ class Plan:
     """What the code of a network and its arguments have in common.
 
     Attributes:
-        layouts: By population with a model.
-        forms, rows: By projection that never changes.
+        numbers: Number of each population, by name.
+        groups: Populations with models, by form.
+        parts: Into how many parts neurons are cut.
         at_once: Steps that are computed at once.
+        cut: (parts + 1, populations) int64: first block of each part.
+        blocks: (populations,) number of blocks; 0 where spikes come in from outside.
+        ahead, stride, sum_at: (populations,) int64: steps for which sums are kept, size of one step, where they begin.
+        now_at, now_size: (populations,) int64: where arriving events are summed; size of all for one step.
+        pulled_at, pulled_size: The same for what synapses with plasticity deliver.
+        sum_size: Size of all sums.
+        group_of: By the name of a population.
+        calendar: Steps for which single events are noted; 0 if there are none.
+        list_at: (populations,) int64: where spikes of a population are listed, -1 for those from outside.
+        list_size: Room for the spikes of one step.
     """
 
-    def __init__(self, network: Network, scales: dict[tuple[str, str], float]) -> None:
+    def __init__(self, network: Network, threads: int) -> None:
         self._network = network
+        populations = list(network.populations.values())
+        self.numbers = {each.name: number for number, each in enumerate(populations)}
+        self.parts = 1 if any(each.is_pulled for each in network.projections.values()) else threads
         self.at_once = _steps_at_once(network)
-        self.layouts = {each.name: self._layout(each) for each in network.populations.values() if each.model}
-        self.rows = {
-            each.name: self._rows(each, scales[each.target, each.input])
-            for each in network.projections.values()
-            if not each.is_pulled
-        }
-        self.forms = {
-            name: Form(len(rows.weights) == 1, len(network.projections[name].delays) > 1)
-            for name, rows in self.rows.items()
-        }
+        self.groups = self._grouped()
+        self.blocks = np.array([-(-each.size // LANES) if each.model else 0 for each in populations], np.int64)
+        self.cut = np.array(
+            [[(count * part + number % self.parts) // self.parts for number, count in enumerate(self.blocks)]
+             for part in range(self.parts)] + [self.blocks], np.int64,
+        )  # fmt: skip
+        static = [each for each in network.projections.values() if not each.is_pulled]
+        self.calendar = self._ahead(each for each in static if each.synapses.has_own_delays)
+        self.group_of = {each.name: group for group in self.groups for each in group.populations}
+        plane = self.blocks * LANES
+        self.ahead, self.stride, wide_now, wide_pulled = (np.zeros(len(populations), np.int64) for _ in range(4))
+        for number, each in enumerate(populations):
+            group = self.group_of.get(each.name)
+            if group is None:
+                continue
+            mine = [one for one in static if one.target == each.name and not one.synapses.has_own_delays]
+            self.stride[number] = plane[number] * len(group.sums)
+            self.ahead[number] = max(self.at_once, self._ahead(mine))
+            wide_now[number] = plane[number] * len(group.now)
+            wide_pulled[number] = plane[number] * len(group.pulled)
+        *at, self.now_size = begins(wide_now).tolist()
+        self.now_at = np.array(at, np.int64)
+        *at, self.pulled_size = begins(wide_pulled).tolist()
+        self.pulled_at = np.array(at, np.int64)
+        *at, self.sum_size = begins(self.ahead * self.stride).tolist()
+        self.sum_at = np.array(at, np.int64)
+        sizes = np.array([each.size if each.model else 0 for each in populations], np.int64)
+        self.list_at = np.where(self.blocks > 0, begins(sizes)[:-1], -1)
+        self.list_size = int(sizes.sum())
 
-    def calendars(self, names: Mapping[str, str]) -> list[str]:
-        """Return the names in the code of calendars of events, which may grow; `names` are those of populations."""
-        found = [names[each] for each, layout in self.layouts.items() if layout.calendar]
-        return [f"{p}_due_{what}" for p in found for what in ("places", "weights")]
+    def _grouped(self) -> tuple[Group, ...]:
+        network = self._network
+        alike: dict[Any, list[Population]] = {}
+        for each in network.populations.values():
+            model = each.model
+            if model is not None:
+                texts = (model.update, model.slowly, model.threshold, model.after, model.inputs)
+                flags = (each.refractory > 0, each.period > 0, each.draws)
+                drives = tuple(drive.input for drive in drives_of(network, each))
+                key = (*texts, tuple(model.states), tuple(each.numbers), flags, drives)
+                alike.setdefault(key, []).append(each)
+        return tuple(self._group(tuple(each)) for each in alike.values())
 
-    def _layout(self, population: Population) -> Layout:
-        assert population.model is not None, "the caller checked it"
-        names = [*population.model.states, *(["hold"] if population.refractory else [])]
-        incoming = [each for each in self._network.projections.values() if each.target == population.name]
-        plastic = {each.input for each in incoming if each.is_pulled}
-        static = [each for each in incoming if not each.is_pulled]
-        return Layout(
-            rows={name: row for row, name in enumerate(names)},
-            blocks=-(-population.size // LANES),
-            plastic_inputs=tuple(each for each in population.model.inputs if each in plastic),
-            ahead=max(self.at_once, self._ahead(each for each in static if len(each.delays) == 1)),
-            calendar=self._ahead(each for each in static if len(each.delays) > 1),
+    def _group(self, populations: tuple[Population, ...]) -> Group:
+        first, names = populations[0], {each.name for each in populations}
+        assert first.model is not None, "the caller checked it"
+        incoming = [each for each in self._network.projections.values() if each.target in names]
+        kinds: dict[str, set[str]] = {"sums": set(), "now": set(), "pulled": set()}
+        for each in incoming:
+            kinds["pulled" if each.is_pulled else "now" if each.synapses.has_own_delays else "sums"].add(each.input)
+        drives = [drives_of(self._network, each) for each in populations]
+        return Group(
+            populations=populations,
+            rows={name: row for row, name in enumerate([*first.model.states, *(["hold"] if first.refractory else [])])},
+            drives=tuple((same[0].input, max(len(each.limits) for each in same)) for same in zip(*drives, strict=True)),
+            **{kind: tuple(each for each in first.model.inputs if each in found) for kind, found in kinds.items()},
         )
 
     def _ahead(self, projections: Iterable[Projection]) -> int:
         """Return for how many steps what these will deliver must be kept; spikes from outside come in early."""
         outside = {name for name, each in self._network.populations.items() if each.model is None}
-        longest = [max(each.delays) + (self.at_once if each.source in outside else 0) for each in projections]
+        longest = [each.synapses.span[1] + (self.at_once if each.source in outside else 0) for each in projections]
         return max(longest, default=0)
 
-    def _rows(self, each: Projection, scale: float) -> Rows:
-        layout, kinds = self.layouts[each.target], self._kinds(each.target)
-        stride = layout.blocks * LANES * len(kinds)
-        base = LANES * kinds.index(each.input)
+    # ----------------------------------------------------------------------------------- jobs
 
-        def places(targets: np.ndarray) -> np.ndarray:
-            wide = targets.astype(np.int32)
-            return wide // LANES * np.int32(LANES * len(kinds)) + wide % LANES + np.int32(base)
+    def jobs(self, scales: dict[tuple[str, str], float]) -> dict[Form, Jobs]:
+        """Return the synapses that never change, as integers, by form."""
+        sorts: dict[Form, list[_Job]] = {}
+        for part in range(self.parts):
+            for each in self._network.projections.values():
+                if not each.is_pulled:
+                    for job in self._jobs_of(each, part, scales[each.target, each.input]):
+                        sorts.setdefault(job.form, []).append(job)
+        return {form: self._laid_out(form, sorts[form]) for form in sorted(sorts)}
 
-        weights = np.rint(each.weights * scale).astype(self._network.sum_kind)
-        delays = np.array(each.delays[:1], np.uint16)
-        if each.indptr is None or each.indices is None:
-            pre, post = np.nonzero(weights)
-            begins = np.concatenate([[0], np.cumsum(np.bincount(pre, minlength=len(weights)))]).astype(np.int64)
-            found, values = places(post), weights[pre, post]
-        elif len(each.delays) == 1:
-            begins, found, values = each.indptr[0], places(each.indices), weights
-        else:
-            begins, order, delays = _by_source(each.indptr, each.delays)
-            found, values = places(each.indices)[order], weights[order]
-        if stride <= NARROW:
-            found = found.astype(np.uint16)
-        if len(values) and (values == values[0]).all():
-            values = values[:1].copy()
-        return Rows(begins, np.ascontiguousarray(found), np.ascontiguousarray(values), delays)
+    def _jobs_of(self, each: Projection, part: int, scale: float) -> Iterable[_Job]:
+        """Yield a projection's jobs in a part, as many as 16 bits need."""
+        target, kind = self.numbers[each.target], self._network.weight_kind
+        group, later = self.group_of[each.target], each.synapses.has_own_delays
+        kinds = group.now if later else group.sums
+        size = self._network.populations[each.target].size
+        begin, end = (int(cut) * LANES for cut in self.cut[part : part + 2, target])
+        most = NARROW // len(kinds) // LANES * LANES
+        at = int(self.now_at[target] if later else self.sum_at[target]) + LANES * kinds.index(each.input)
 
-    def _kinds(self, population: str) -> tuple[str, ...]:
-        model = self._network.populations[population].model
-        assert model is not None, "synapses end at neurons"
-        return model.inputs
+        def fixed(weights: np.ndarray) -> np.ndarray:
+            scaled: np.ndarray = np.rint(weights * scale)
+            return scaled.astype(kind)
+
+        def places(neurons: np.ndarray) -> np.ndarray:
+            found: np.ndarray = neurons // LANES * (LANES * len(kinds)) + neurons % LANES
+            return found
+
+        for lo in range(begin, end, most):
+            hi = min(lo + most, end, size)
+            base = at + lo * len(kinds)
+            if isinstance(each.synapses, Drawn):
+                yield _Job(part, each, lo, hi, base, each.synapses, None, fixed, places)
+            else:
+                yield _Job(part, each, lo, hi, base, None, each.synapses.rows(lo, hi, fixed, places), fixed, places)
+
+    def _laid_out(self, form: Form, jobs: list[_Job]) -> Jobs:
+        jobs.sort(key=lambda job: (job.part, self.numbers[job.projection.source]))  # stable
+        populations = len(self.numbers)
+        owners = [job.part * populations + self.numbers[job.projection.source] for job in jobs]
+        targets = [self.numbers[job.projection.target] for job in jobs]
+        row = begins([self._network.populations[job.projection.source].size + 1 for job in jobs])
+        at = begins([job.count for job in jobs])
+        whole, synapses = row[-1], at[-1]
+        long = form.later and any(job.projection.synapses.span[1] > 255 for job in jobs)
+        row_begins = np.empty(whole, np.int64)
+        places = np.empty(synapses, np.uint16)
+        weights = np.empty(1 if form.one_weight else synapses, self._network.weight_kind)
+        delays = np.empty(synapses if form.later else 1, np.uint16 if long else np.uint8)
+        weight, delay = [], []
+        for number, job in enumerate(jobs):
+            rows, job.rows = job.made(), None
+            row_begins[row[number] : row[number + 1]] = rows.begins + at[number]
+            here = slice(at[number], at[number + 1])
+            places[here] = rows.places
+            if not form.one_weight:
+                weights[here] = rows.weights
+            if form.later:
+                delays[here] = rows.delays
+            weight.append(int(rows.weights[0]) if len(rows.weights) else 0)
+            delay.append(int(rows.delays[0]) if len(rows.delays) else 0)
+        first = np.searchsorted(owners, np.arange(self.parts * populations + 1)).astype(np.int64)
+        return Jobs(
+            first=first,
+            row=row[:-1],
+            base=np.array([job.base for job in jobs], np.int64),
+            stride=self.stride[targets],
+            ahead=self.ahead[targets],
+            delay=np.array(delay, np.int64),
+            weight=np.array(weight, np.int64),
+            begins=row_begins,
+            places=places,
+            weights=weights,
+            delays=delays,
+        )
 
 
-def _by_source(indptr: np.ndarray, delays: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Bring bundles of synapses, one for each delay, into one row for each source.
+@final
+class _Job:
+    """What spikes of one population do to the neurons lo … hi - 1 of another."""
 
-    Returns:
-        (pre + 1,) where rows begin; (synapses,) which synapse comes where; (synapses,) their delays, in that order.
-    """
-    counts = np.diff(indptr, axis=1)
-    begins = np.concatenate([[0], np.cumsum(counts.sum(axis=0))]).astype(np.int64)
-    order = np.empty(int(begins[-1]), np.int64)
-    steps = np.empty(int(begins[-1]), np.uint8 if max(delays) < 256 else np.uint16)
-    filled = begins[:-1].copy()
-    for bundle, delay in enumerate(delays):
-        given = np.arange(indptr[bundle, 0], indptr[bundle, -1])
-        at = np.repeat(filled - indptr[bundle, :-1], counts[bundle]) + given
-        order[at], steps[at] = given, delay
-        filled += counts[bundle]
-    return begins, order, steps
+    def __init__(
+        self,
+        part: int,
+        projection: Projection,
+        lo: int,
+        hi: int,
+        base: int,
+        drawn: Drawn | None,
+        rows: Rows | None,
+        fixed: Callable[[np.ndarray], np.ndarray],
+        places: Callable[[np.ndarray], np.ndarray],
+    ) -> None:
+        self.part, self.projection, self.lo, self.hi, self.base = part, projection, lo, hi, base
+        self.drawn, self.rows, self._fixed, self._places = drawn, rows, fixed, places
+        self.count = drawn.count_onto(lo, hi) if drawn is not None else len(rows.places) if rows is not None else 0
+        one_weight = drawn.has_one_weight if drawn is not None else rows is not None and len(rows.weights) <= 1
+        self.form = Form(projection.synapses.has_own_delays, one_weight)
+
+    def made(self) -> Rows:
+        """Return the rows; drawn ones are made now, so that there is never more than one set of them."""
+        if self.drawn is not None:
+            return self.drawn.rows(self.lo, self.hi, self._fixed, self._places)
+        assert self.rows is not None, "either they are drawn, or they are here"
+        return self.rows
+
+
+def drives_of(network: Network, population: Population) -> list[Drive]:
+    """Return the drives of a population."""
+    return [each for each in network.drives.values() if each.target == population.name]
+
+
+def begins(sizes: Any) -> np.ndarray:
+    """Return where each of some things begins that lie behind one another, and where the last one ends: int64."""
+    return np.concatenate([[0], np.cumsum(np.asarray(sizes, np.int64))]).astype(np.int64)
 
 
 def _steps_at_once(network: Network) -> int:
@@ -179,5 +309,5 @@ def _steps_at_once(network: Network) -> int:
     projections = network.projections.values()
     if any(each.is_pulled for each in projections):
         return 1
-    inside = [min(each.delays) for each in projections if network.populations[each.source].model is not None]
+    inside = [each.synapses.span[0] for each in projections if network.populations[each.source].model is not None]
     return min([STEPS_AT_ONCE, *inside])

@@ -15,13 +15,16 @@ LANES = 256
 """Neurons of a block."""
 
 PART = 32
-"""Neurons of the parts of a block."""
+"""Neurons of the pieces of a block."""
 
 ROUNDS = 10
 M0, M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 W0, W1 = np.uint32(0x9E3779B9), np.uint32(0xBB67AE85)
 HALF, LOW = np.uint64(32), np.uint64(0xFFFFFFFF)
 """Constants of Philox4x32-10; see `neuraxis_snn.noise`."""
+
+LOOKS = 200
+"""How often a thread looks whether the others have come, before it gives way to other programs."""
 
 ROW_AHEAD = 32
 """Synapses whose place in memory is fetched at once: a line of 64 bytes holds so many indices of 16 bits."""
@@ -79,15 +82,55 @@ def fetch(typing, array, index):
     return types.void(array, types.intp), write
 
 
+@intrinsic
+def add_at_once(typing, array, index, value):
+    """Add to `array[index]`, which other threads see at once, and return what was there before."""
+
+    def write(context, builder, signature, arguments):
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        return builder.atomic_rmw("add", builder.gep(data, [arguments[1]]), arguments[2], "seq_cst")
+
+    return types.int64(array, types.intp, types.int64), write
+
+
+@intrinsic
+def look(typing, array, index):
+    """Return `array[index]` as other threads left it."""
+
+    def write(context, builder, signature, arguments):
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        return builder.load_atomic(builder.gep(data, [arguments[1]]), "seq_cst", 8)
+
+    return types.int64(array, types.intp), write
+
+
+give_way = types.ExternalFunction("sched_yield", types.int32())
+
+
 if numba.config.DISABLE_JIT:
-    from neuraxis_snn.backends.uncompiled import fetch, get, put, select  # noqa: F401 - generated code uses it
+    from neuraxis_snn.backends.uncompiled import add_at_once, fetch, get, give_way, look, put, select  # noqa: F401
 
 
 @numba.njit(nogil=True, error_model="numpy")
-def philox(out, room, first, parts, group, word, key0, key1, dropped):
-    """Write the noise of some parts of a block for four steps, one row of `out` after the other from `room` on."""
+def meet(meeting, parts):
+    """Wait until all threads are here: the first number counts those who came, the ninth how often all did."""
+    before = look(meeting, 8)
+    if add_at_once(meeting, 0, 1) == parts - 1:
+        add_at_once(meeting, 0, -parts)
+        add_at_once(meeting, 8, 1)
+        return
+    looks = 0
+    while look(meeting, 8) == before:
+        looks += 1
+        if looks > LOOKS:
+            give_way()
+
+
+@numba.njit(nogil=True, error_model="numpy")
+def philox(out, room, first, pieces, group, word, key0, key1, dropped):
+    """Write the noise of some pieces of a block for four steps, one row of `out` after the other from `room` on."""
     low, high = np.uint32(np.uint64(group) & LOW), np.uint32(np.uint64(group) >> HALF)
-    for i in range(parts * PART):
+    for i in range(pieces * PART):
         x0, x1, x2, x3 = np.uint32(first + i), low, high, np.uint32(word)
         k0, k1 = np.uint32(key0), np.uint32(key1)
         for _ in range(ROUNDS):
@@ -114,48 +157,51 @@ def taken_until(step, steps, begin):
 
 
 @numba.njit(nogil=True, error_model="numpy")
-def push_same(begins, targets, weight, spikes, first, last, sums, base):
-    """Add one weight to the sums of all targets of spikes `first … last - 1`; `base` is where their step begins."""
+def push_same(begins, row, places, weight, spikes, first, last, sums, base):
+    """Add one weight to the sums of all targets of spikes `first … last - 1`.
+
+    `row` is where the rows of the job begin, `base` where places are counted from in the step of arrival.
+    """
     for number in range(first, last):
-        source = get(spikes, number)
+        source = row + get(spikes, number)
         begin, end = get(begins, source), get(begins, source + 1)
-        ahead = get(begins, get(spikes, number + 1)) if number + 1 < last else begin
+        ahead = get(begins, row + get(spikes, number + 1)) if number + 1 < last else begin
         whole = begin + (end - begin) // ROW_AHEAD * ROW_AHEAD
         for at in range(begin, whole, ROW_AHEAD):
-            fetch(targets, ahead + at - begin)
+            fetch(places, ahead + at - begin)
             for each in range(at, at + ROW_AHEAD):
-                place = base + np.int64(get(targets, each))
+                place = base + np.int64(get(places, each))
                 put(sums, place, sums.dtype.type(get(sums, place) + weight))
         for each in range(whole, end):
-            place = base + np.int64(get(targets, each))
+            place = base + np.int64(get(places, each))
             put(sums, place, sums.dtype.type(get(sums, place) + weight))
 
 
 @numba.njit(nogil=True, error_model="numpy")
-def push_each(begins, targets, weights, spikes, first, last, sums, base):
+def push_each(begins, row, places, weights, spikes, first, last, sums, base):
     """Add the weight of each synapse to the sum of its target."""
     for number in range(first, last):
-        source = get(spikes, number)
+        source = row + get(spikes, number)
         begin, end = get(begins, source), get(begins, source + 1)
-        ahead = get(begins, get(spikes, number + 1)) if number + 1 < last else begin
+        ahead = get(begins, row + get(spikes, number + 1)) if number + 1 < last else begin
         whole = begin + (end - begin) // ROW_AHEAD * ROW_AHEAD
         for at in range(begin, whole, ROW_AHEAD):
-            fetch(targets, ahead + at - begin)
+            fetch(places, ahead + at - begin)
             fetch(weights, ahead + at - begin)
             for each in range(at, at + ROW_AHEAD):
-                place = base + np.int64(get(targets, each))
+                place = base + np.int64(get(places, each))
                 put(sums, place, sums.dtype.type(get(sums, place) + get(weights, each)))
         for each in range(whole, end):
-            place = base + np.int64(get(targets, each))
+            place = base + np.int64(get(places, each))
             put(sums, place, sums.dtype.type(get(sums, place) + get(weights, each)))
 
 
 @numba.njit(nogil=True, error_model="numpy")
-def count_events(begins, spikes, first, last):
+def count_events(begins, row, spikes, first, last):
     """Return how many synapses spikes `first … last - 1` go through."""
     found = 0
     for number in range(first, last):
-        source = get(spikes, number)
+        source = row + get(spikes, number)
         found += get(begins, source + 1) - get(begins, source)
     return found
 
@@ -189,15 +235,17 @@ def longer(values, room):
 
 
 @numba.njit(nogil=True, error_model="numpy")
-def push_same_later(begins, places, delays, weight, spikes, first, last, step, filled, due_places, due_weights):
+def push_same_later(
+    begins, row, places, delays, weight, spikes, first, last, step, filled, due_places, due_weights, base
+):
     """Note one event in the calendar for each synapse: where it will arrive, in the step in which it will."""
     ahead, room = due_places.shape
     flat_places, flat_weights = due_places.ravel(), due_weights.ravel()
     now = step % ahead
     for number in range(first, last):
-        source = get(spikes, number)
+        source = row + get(spikes, number)
         begin, end = get(begins, source), get(begins, source + 1)
-        next_row = get(begins, get(spikes, number + 1)) if number + 1 < last else begin
+        next_row = get(begins, row + get(spikes, number + 1)) if number + 1 < last else begin
         for each in range(begin, end):
             if each & 15 == 0:
                 fetch(places, next_row + each - begin)
@@ -206,20 +254,22 @@ def push_same_later(begins, places, delays, weight, spikes, first, last, step, f
             slot = slot - ahead if slot >= ahead else slot
             at = get(filled, slot)
             put(filled, slot, at + 1)
-            put(flat_places, slot * room + at, np.int32(get(places, each)))
+            put(flat_places, slot * room + at, np.int32(base + get(places, each)))
             put(flat_weights, slot * room + at, weight)
 
 
 @numba.njit(nogil=True, error_model="numpy")
-def push_each_later(begins, places, delays, weights, spikes, first, last, step, filled, due_places, due_weights):
+def push_each_later(
+    begins, row, places, delays, weights, spikes, first, last, step, filled, due_places, due_weights, base
+):
     """Like `push_same_later`, each synapse with its own weight."""
     ahead, room = due_places.shape
     flat_places, flat_weights = due_places.ravel(), due_weights.ravel()
     now = step % ahead
     for number in range(first, last):
-        source = get(spikes, number)
+        source = row + get(spikes, number)
         begin, end = get(begins, source), get(begins, source + 1)
-        next_row = get(begins, get(spikes, number + 1)) if number + 1 < last else begin
+        next_row = get(begins, row + get(spikes, number + 1)) if number + 1 < last else begin
         for each in range(begin, end):
             if each & 15 == 0:
                 fetch(places, next_row + each - begin)
@@ -229,7 +279,7 @@ def push_each_later(begins, places, delays, weights, spikes, first, last, step, 
             slot = slot - ahead if slot >= ahead else slot
             at = get(filled, slot)
             put(filled, slot, at + 1)
-            put(flat_places, slot * room + at, np.int32(get(places, each)))
+            put(flat_places, slot * room + at, np.int32(base + get(places, each)))
             put(flat_weights, slot * room + at, due_weights.dtype.type(get(weights, each)))
 
 

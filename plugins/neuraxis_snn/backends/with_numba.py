@@ -7,25 +7,34 @@ keeps the machine code beside it: a network of a known structure starts in a fra
 from __future__ import annotations
 
 import importlib.util
+import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, final
 
 import numpy as np
 
 from neuraxis.errors import ExtraMissing
-from neuraxis_snn.backends.generate import Source
+from neuraxis_snn.backends.generate import VARYING, Source
 from neuraxis_snn.backends.kept import Kept
-from neuraxis_snn.backends.plan import LANES, Plan
+from neuraxis_snn.backends.plan import LANES, Plan, begins, drives_of
 from neuraxis_snn.engine import Engine
-from neuraxis_snn.network import network_of, synapses_by_target
+from neuraxis_snn.errors import NetworkInvalid
+from neuraxis_snn.network import network_of
 from neuraxis_snn.spikes import Spikes, cut, in_a_row
+from neuraxis_snn.synapses import by_target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from neuraxis_snn.network import Network, Population, Projection
+    from neuraxis_snn.backends.plan import Form, Group, Jobs
+    from neuraxis_snn.network import Drive, Network, Projection
     from neuraxis_snn.rule import Rule, RuleProgram
 
 NAME: Final = "numba"
+
+THREADS_VARIABLE: Final = "NEURAXIS_THREADS"
+
+THREADS_MAX: Final = 256
 
 EVENTS_MIN: Final = 256
 """Events of a step that a new calendar has room for; it grows."""
@@ -40,18 +49,24 @@ class NumbaBackend:
 
     name: str = NAME
 
-    def __init__(self) -> None:
+    def __init__(self, threads: int | None = None) -> None:
         """Make sure that Numba is installed.
+
+        Args:
+            threads: How many compute a network whose synapses never change; the bits are the same. By default as
+                many as `NEURAXIS_THREADS` says, or one.
 
         Raises:
             ExtraMissing: It is not.
+            NetworkInvalid: That is no number of threads.
         """
+        self._threads = _threads() if threads is None else threads
         if importlib.util.find_spec("numba") is None:
             raise ExtraMissing(library="numba", extra="snn", purpose="the backend 'numba'")
 
     def build(self, network: Any) -> NumbaEngine:
         """Return an engine. Raises `NetworkInvalid` if `network` is none."""
-        return NumbaEngine(network_of(network, NAME))
+        return NumbaEngine(network_of(network, NAME), self._threads)
 
 
 @final
@@ -62,71 +77,140 @@ class NumbaEngine(Engine):
     they are no state: `restore` makes them anew.
     """
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, threads: int = 1) -> None:
         super().__init__(network)
-        self._plan = Plan(network, self.scales)
-        source = Source(network, self._plan)
+        plan = self._plan = Plan(network, threads)
+        self._lay_behind_one_another()
+        self._jobs = plan.jobs(self.scales)
+        source = Source(network, plan, self._jobs)
         self._kept = Kept(source.text)
-        self._function: Callable[..., Any] = self._call_first
-        self._recorded = [name for name, each in network.populations.items() if each.record]
-        self._sums: dict[str, np.ndarray] = {}
-        fixed: dict[str, Any] = {}
-        for number, each in enumerate(network.populations.values()):
-            fixed |= self._of_population(f"p{number}", each)
+        self._function: Callable[..., Any] | None = None
+        self._recorded = {name: plan.numbers[name] for name, each in network.populations.items() if each.record}
+        self._threads = ThreadPoolExecutor(plan.parts - 1) if plan.parts > 1 else None
+        fixed = self._of_network()
+        for number, group in enumerate(plan.groups):
+            fixed |= self._of_group(f"g{number}", group)
+        for number, jobs in enumerate(self._jobs.values()):
+            fixed |= {f"x{number}_{name}": getattr(jobs, name) for name in jobs.__struct_fields__}
         for number, projection in enumerate(network.projections.values()):
-            fixed |= self._of_projection(f"j{number}", projection)
+            if projection.is_pulled:
+                fixed |= self._of_projection(f"j{number}", projection)
         self._arguments = [fixed.get(name) for name in source.arguments]
         self._at = {name: index for index, name in enumerate(source.arguments)}
-        names = {name: f"p{number}" for number, name in enumerate(network.populations)}
-        self._names = names
-        self._calendars = self._plan.calendars(names)
+        self._own = [(_room_for_spikes(256 if part == 0 else 1), self._calendar()) for part in range(plan.parts)]
         self._has_clock = "clock" in self.arrays
         outside = [name for name, each in network.populations.items() if each.model is None]
-        self._places_of_input = [(name, self._at[f"{names[name]}_in_steps"]) for name in outside]
+        self._places_of_input = [(name, self._at[f"p{plan.numbers[name]}_in_steps"]) for name in outside]
 
-    def _of_population(self, p: str, each: Population) -> dict[str, Any]:
-        name, kind = each.name, self.network.kind
-        found: dict[str, Any] = {
-            f"{p}_{what}": self.arrays[f"{name}.{what}"]
-            for what in ("ring", "count", "hold")
-            if f"{name}.{what}" in self.arrays
+    # --------------------------------------------------------------------------------- memory
+
+    def _lay_behind_one_another(self) -> None:
+        """Give states of a group, and rings of all populations, one array each; the engine's become views of them."""
+        everything = list(self.network.populations.values())
+        self._rings = self._as_one([f"{each.name}.ring" for each in everything])
+        self._counts = self._as_one([f"{each.name}.count" for each in everything])
+        self._states: dict[tuple[str, str], np.ndarray] = {}
+        for group in self._plan.groups:
+            first = group.populations[0]
+            for name in group.rows:
+                self._states[first.name, name] = self._as_one([f"{each.name}.{name}" for each in group.populations])
+
+    def _as_one(self, names: list[str]) -> np.ndarray:
+        found = [self.arrays[name] for name in names]
+        one = np.concatenate([each.reshape(-1) for each in found])
+        begin = 0
+        for name, each in zip(names, found, strict=True):
+            self.arrays[name] = one[begin : begin + each.size].reshape(each.shape)
+            begin += each.size
+        return one
+
+    def _of_network(self) -> dict[str, Any]:
+        plan, populations = self._plan, list(self.network.populations.values())
+        counts = np.array([len(self.arrays[f"{each.name}.count"]) for each in populations], np.int64)
+        sizes = np.array([each.size for each in populations], np.int64)
+        flags = np.zeros(plan.parts * LANES, np.uint8)
+        self._sums = np.zeros(plan.sum_size, self.network.sum_kind)
+        return {
+            "at_once": plan.at_once,
+            "parts": plan.parts,
+            "meeting": np.zeros(16, np.int64),
+            "sizes": sizes,
+            "slots": counts,
+            "ring_at": begins(sizes * counts)[:-1],
+            "count_at": begins(counts)[:-1],
+            "list_at": plan.list_at,
+            "recorded": np.array([each.record for each in populations]),
+            "cut": plan.cut,
+            "list_size": plan.list_size,
+            "ring": self._rings,
+            "counts": self._counts,
+            "spikes": np.zeros(2 * plan.at_once * plan.list_size, np.int32),
+            "found": np.zeros(2 * plan.parts * plan.at_once * len(populations), np.int64),
+            "flags": flags,
+            "words": flags.view(np.uint64),
+            "sums": self._sums,
+            "now": np.zeros(plan.at_once * plan.now_size, self.network.sum_kind),
+            "now_size": plan.now_size,
+            "pulled": np.zeros(plan.pulled_size, self.network.sum_kind),
         }
-        if each.model is None:
-            return found
-        layout, at_once = self._plan.layouts[name], self._plan.at_once
-        lanes = layout.blocks * LANES
-        found |= {f"{p}_s_{state}": self.arrays[f"{name}.{state}"] for state in each.model.states}
-        found[f"{p}_n"] = each.size
-        found[f"{p}_numbers"] = np.array(list(each.numbers.values()), kind)
-        found[f"{p}_refractory"], found[f"{p}_period"] = each.refractory, each.period
-        found[f"{p}_unscale"] = np.array([1.0 / self.scales[name, one] for one in each.model.inputs], kind)
-        found[f"{p}_f"] = np.zeros(lanes * len(layout.rows), kind)
-        found[f"{p}_flags"] = np.zeros(LANES, np.uint8)
-        found[f"{p}_words"] = found[f"{p}_flags"].view(np.uint64)
-        found[f"{p}_list"], found[f"{p}_m"] = np.zeros((at_once, each.size), np.int32), np.zeros(at_once, np.int64)
-        if each.model.inputs:
-            self._sums[name] = np.zeros(layout.ahead * lanes * len(each.model.inputs), self.network.sum_kind)
-            found[f"{p}_sums"] = self._sums[name]
-        if layout.calendar:
-            found[f"{p}_filled"] = np.zeros(layout.calendar, np.int64)
-            found[f"{p}_due_places"] = np.empty((layout.calendar, EVENTS_MIN), np.int32)
-            found[f"{p}_due_weights"] = np.empty((layout.calendar, EVENTS_MIN), self.network.sum_kind)
-        drives = [drive for drive in self.network.drives.values() if drive.target == name]
-        for index, drive in enumerate(drives):
-            found[f"{p}_d{index}_limits"] = drive.limits
-            found[f"{p}_d{index}_weight"] = self.network.sum_kind(self.fixed_weight(drive))
+
+    def _of_group(self, g: str, group: Group) -> dict[str, Any]:
+        plan, kind, populations = self._plan, self.network.kind, group.populations
+        model = populations[0].model
+        assert model is not None, "groups have models"
+        numbers = [plan.numbers[each.name] for each in populations]
+        blocks = plan.blocks[numbers]
+        found: dict[str, Any] = {
+            f"{g}_of": np.array(numbers, np.int64),
+            f"{g}_first": begins(blocks)[:-1],
+            f"{g}_at": begins([each.size for each in populations])[:-1],
+            f"{g}_numbers": np.array([list(each.numbers.values()) for each in populations], kind),
+            f"{g}_f": np.zeros(int(blocks.sum()) * LANES * len(group.rows), kind),
+            f"{g}_refractory": np.array([each.refractory for each in populations], np.int64),
+            f"{g}_period": np.array([each.period for each in populations], np.int64),
+            f"{g}_unscale": np.array(
+                [[1.0 / self.scales[each.name, one] for one in model.inputs] for each in populations], kind
+            ),
+            f"{g}_sum_at": plan.sum_at[numbers],
+            f"{g}_now_at": plan.now_at[numbers],
+            f"{g}_pulled_at": plan.pulled_at[numbers],
+            f"{g}_ahead": plan.ahead[numbers],
+            f"{g}_stride": plan.stride[numbers],
+            f"{g}_word": np.array([each.index for each in populations], np.int64),
+        }
+        for name in group.rows:
+            found[f"{g}_hold" if name == "hold" else f"{g}_s_{name}"] = self._states[populations[0].name, name]
+        room = int(blocks.sum()) if plan.at_once < 4 else plan.parts
+        for noise in ("draws", *(f"d{index}_draws" for index in range(len(group.drives)))):
+            found[f"{g}_{noise}"] = np.empty(4 * LANES * room, np.uint32)
+        for index, (_, most) in enumerate(group.drives):
+            found |= self._of_drive(
+                f"{g}_d{index}", most, [drives_of(self.network, each)[index] for each in populations]
+            )
         return found
 
+    def _of_drive(self, d: str, most: int, drives: list[Drive]) -> dict[str, Any]:
+        """Return limits one lower, as all-ones can then be a limit that no word lies above; 0 itself always counts."""
+        limits = np.full((len(drives), most), np.uint32(2**32 - 1))
+        for row, each in zip(limits, drives, strict=True):
+            above = each.limits[each.limits > 0] - np.uint32(1)
+            row[: len(above)] = above
+        kind = self.network.sum_kind
+        return {
+            f"{d}_limits": limits,
+            f"{d}_surely": np.array([(each.limits == 0).sum() for each in drives], kind),
+            f"{d}_weight": np.array([self.fixed_weight(each) for each in drives], kind),
+            f"{d}_word": np.array([each.word for each in drives], np.int64),
+        }
+
+    def _calendar(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        steps, room = (self._plan.calendar, EVENTS_MIN) if self._plan.calendar else (1, 1)
+        events = np.empty((steps, room), np.int32), np.empty((steps, room), self.network.sum_kind)
+        return np.zeros(steps, np.int64), *events
+
     def _of_projection(self, j: str, each: Projection) -> dict[str, Any]:
-        if not each.is_pulled:
-            rows = self._plan.rows[each.name]
-            return {
-                f"{j}_begins": rows.begins,
-                f"{j}_places": rows.places,
-                f"{j}_weights": rows.weights,
-                f"{j}_delays": rows.delays,
-            }
-        kind = self.network.kind
+        kind, plan = self.network.kind, self._plan
+        kinds = plan.group_of[each.target].pulled
         found: dict[str, Any] = {
             f"{j}_weights": each.weights.astype(kind).reshape(-1),
             f"{j}_high": self.network.populations[each.source].size,
@@ -135,6 +219,7 @@ class NumbaEngine(Engine):
             f"{j}_indptr": each.indptr,
             f"{j}_indices": each.indices,
             f"{j}_scale": kind(self.scales[each.target, each.input]),
+            f"{j}_pulled_at": int(plan.pulled_at[plan.numbers[each.target]]) + LANES * kinds.index(each.input),
         }
         if each.short_term is not None:
             found[f"{j}_short"] = np.array(list(each.short_numbers.values()), kind)
@@ -151,59 +236,81 @@ class NumbaEngine(Engine):
         others = ("clips", *rule.pre_traces, *rule.post_traces, *rule.signals)
         found |= {f"{j}_{what}": self.arrays[f"{name}.{what}"] for what in others}
         if not each.is_dense:
-            found[f"{j}_ends"], found[f"{j}_synapses"], found[f"{j}_sources"] = synapses_by_target(each, self.network)
+            size = self.network.populations[each.target].size
+            found[f"{j}_ends"], found[f"{j}_synapses"], found[f"{j}_sources"] = by_target(each.synapses, size)
         return found
 
-    def _call_first(self, *values: Any) -> Any:
-        found = self._kept.call_first(*values)
-        self._function = self._kept.run
+    # --------------------------------------------------------------------------------- access
+
+    def degrees(self, population: str) -> np.ndarray:
+        """Return how many synapses that never change begin at each neuron: (size,) int64."""
+        found = np.zeros(self.network.populations[population].size, np.int64)
+        source, count = self._plan.numbers[population], len(self._plan.numbers)
+        for jobs in self._jobs.values():
+            for at in range(source, len(jobs.first) - 1, count):
+                for job in range(jobs.first[at], jobs.first[at + 1]):
+                    found += np.diff(jobs.begins[jobs.row[job] : jobs.row[job] + len(found) + 1])
         return found
+
+    @property
+    def synapse_bytes(self) -> int:
+        """Memory of all synapses, with what is kept for each neuron that they begin or end at."""
+        of_synapses = [name for name in self._at if name[0] in "xj" and name[1].isdecimal()]
+        found = (self._arguments[self._at[name]] for name in of_synapses)
+        return sum(each.nbytes for each in found if isinstance(each, np.ndarray))
+
+    @property
+    def threads(self) -> int:
+        """How many threads compute: one where synapses have plasticity, short or long."""
+        return self._plan.parts
+
+    # -------------------------------------------------------------------------------- restore
 
     def restore(self, captured: Mapping[str, Any]) -> None:
         """Take over a captured state, and make what is due in the near future from the spikes of the last steps."""
         super().restore(captured)
-        for name, sums in self._sums.items():
-            sums[:] = 0
-            if self._plan.layouts[name].calendar:
-                self._argument(f"{self._names[name]}_filled")[:] = 0
-        for each in self.network.projections.values():
-            if not each.is_pulled:
-                self._push_again(each)
+        self._sums[:] = 0
+        for _, (filled, _, _) in self._own:
+            filled[:] = 0
+        for form, jobs in self._jobs.items():
+            for part in range(self._plan.parts):
+                for name, source in self._plan.numbers.items():
+                    at = part * len(self._plan.numbers) + source
+                    for job in range(jobs.first[at], jobs.first[at + 1]):
+                        self._push_again(form, jobs, job, name, part)
 
-    def _argument(self, name: str) -> np.ndarray:
-        return np.asarray(self._arguments[self._at[name]])
-
-    def _push_again(self, each: Projection) -> None:
-        rows = self._plan.rows[each.name]
-        ring, count = self.arrays[f"{each.source}.ring"], self.arrays[f"{each.source}.count"]
-        for ago in range(1, min(max(each.delays), self.step) + 1):
+    def _push_again(self, form: Form, jobs: Jobs, job: int, name: str, part: int) -> None:
+        ring, count = self.arrays[f"{name}.ring"], self.arrays[f"{name}.count"]
+        for ago in range(1, min(len(count) - 1, self.step) + 1):
             slot = (self.step - ago) % len(count)
             for neuron in ring[slot, : count[slot]]:
-                row = slice(rows.begins[neuron], rows.begins[neuron + 1])
-                places = rows.places[row].astype(np.int64)
-                weights = np.broadcast_to(rows.weights if len(rows.weights) == 1 else rows.weights[row], places.shape)
-                delays = np.broadcast_to(rows.delays if len(rows.delays) == 1 else rows.delays[row], places.shape)
+                row = slice(*jobs.begins[jobs.row[job] + neuron : jobs.row[job] + neuron + 2])
+                places = jobs.places[row] + jobs.base[job]
+                weights = np.full(len(places), jobs.weight[job]) if form.one_weight else jobs.weights[row]
+                delays = jobs.delays[row].astype(np.int64) if form.later else np.full(len(places), jobs.delay[job])
                 due = delays >= ago  # the others have arrived
-                steps = self.step - ago + delays[due].astype(np.int64)
-                self._push_once(each, steps, places[due], weights[due])
+                steps = self.step - ago + delays[due]
+                if form.later:
+                    self._note(part, steps, places[due], weights[due])
+                else:
+                    at = places[due] + steps % jobs.ahead[job] * jobs.stride[job]
+                    np.add.at(self._sums, at, weights[due].astype(self._sums.dtype))
 
-    def _push_once(self, each: Projection, steps: np.ndarray, places: np.ndarray, weights: np.ndarray) -> None:
-        layout, sums = self._plan.layouts[each.target], self._sums[each.target]
-        if len(each.delays) == 1:
-            np.add.at(sums, steps % layout.ahead * (len(sums) // layout.ahead) + places, weights)
-            return
-        p = self._names[each.target]
-        filled, due = self._argument(f"{p}_filled"), [f"{p}_due_places", f"{p}_due_weights"]
+    def _note(self, part: int, steps: np.ndarray, places: np.ndarray, weights: np.ndarray) -> None:
+        """Note events in the calendar of a part."""
+        out, (filled, *due) = self._own[part]
         room = int(filled.max()) + len(steps)
-        for name in due:
-            if self._argument(name).shape[1] < room:
-                wider = np.empty((layout.calendar, 2 * room), self._argument(name).dtype)
-                wider[:, : self._argument(name).shape[1]] = self._argument(name)
-                self._arguments[self._at[name]] = wider
-        for step, place, weight in zip((steps % layout.calendar).tolist(), places, weights, strict=True):
-            self._argument(due[0])[step, filled[step]] = place
-            self._argument(due[1])[step, filled[step]] = weight
+        if due[0].shape[1] < room:
+            wider = [np.empty((len(filled), 2 * room), each.dtype) for each in due]
+            for new, old in zip(wider, due, strict=True):
+                new[:, : old.shape[1]] = old
+            due = wider
+            self._own[part] = (out, (filled, due[0], due[1]))
+        for step, place, weight in zip((steps % len(filled)).tolist(), places, weights, strict=True):
+            due[0][step, filled[step]], due[1][step, filled[step]] = place, weight
             filled[step] += 1
+
+    # -------------------------------------------------------------------------------- running
 
     @np.errstate(all="ignore")  # where compilation is off: infinities are values here, and integers of 32 bits wrap
     def _run(self, steps: int, inputs: Mapping[str, Spikes], *, learning: bool) -> dict[str, Spikes]:
@@ -218,15 +325,34 @@ class NumbaEngine(Engine):
 
     def _run_some(self, first: int, steps: int, inputs: Mapping[str, Spikes], *, learning: bool) -> dict[str, Spikes]:
         values, key = self._arguments, self.key
-        clock = self._clock(first - 1, learning=learning) if self._has_clock else 0
-        values[:7] = [first, steps, learning, np.uint64(key[0]), np.uint64(key[1]), self._plan.at_once, clock]
         for name, at in self._places_of_input:  # copies, as arrays that cannot be written are another type to Numba
             values[at] = np.array(inputs[name].steps, np.int32)
             values[at + 1] = np.array(inputs[name].neurons, np.int32)
-        spiked = self._function(*values)
-        for name, grown in zip(self._calendars, spiked[2 * len(self._recorded) :], strict=True):
-            values[self._at[name]] = grown
-        return {
-            name: Spikes(spiked[2 * number].copy(), spiked[2 * number + 1].copy())
-            for number, name in enumerate(self._recorded)
-        }
+        clock = self._clock(first - 1, learning=learning) if self._has_clock else 0
+        of_call = (first, steps, learning, np.uint64(key[0]), np.uint64(key[1]), clock)
+        of_parts = [(*of_call, part, *each, *values[VARYING:]) for part, each in enumerate(self._own)]
+        if self._function is None:  # before threads wait for each other
+            self._function = self._kept.ready(*of_parts[0])
+        others = [self._threads.submit(self._function, *given) for given in of_parts[1:]] if self._threads else []
+        out, count, events = self._function(*of_parts[0])
+        self._own[0] = (out, events)
+        for part, other in enumerate(others, 1):
+            self._own[part] = (self._own[part][0], other.result()[2])
+        at_steps, neurons, whose = (each[:count] for each in out)
+        if len(self._recorded) == 1:
+            return {name: Spikes(at_steps.copy(), neurons.copy()) for name in self._recorded}
+        here = {name: np.flatnonzero(whose == number) for name, number in self._recorded.items()}
+        return {name: Spikes(at_steps[mine], neurons[mine]) for name, mine in here.items()}
+
+
+def _threads() -> int:
+    """Return the number of threads that the environment asks for."""
+    text = os.environ.get(THREADS_VARIABLE, "") or "1"
+    if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= THREADS_MAX:
+        remedy = f"Use a whole number from 1 to {THREADS_MAX}."
+        raise NetworkInvalid(subject=THREADS_VARIABLE, reason=f"it is {text!r}", remedy=remedy)
+    return int(text)
+
+
+def _room_for_spikes(count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return np.empty(count, np.int32), np.empty(count, np.int32), np.empty(count, np.int32)

@@ -8,7 +8,7 @@ Determinism: exact; the order within a source is that of targets, and then that 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias, final
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, final
 
 import numpy as np
 from msgspec import Struct
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from neuraxis_snn.connect.values import Distribution
     from neuraxis_snn.numbers import Precision
 
-DELAY_BYTES: Final = 2
-
 
 @final
 class Table(Struct, frozen=True, eq=False):
@@ -34,9 +32,9 @@ class Table(Struct, frozen=True, eq=False):
 
     Attributes:
         indptr: (sources + 1,) int64: where the synapses of a source begin.
-        targets: (synapses,) int32.
-        weights: (synapses,) float32 or float64; None if none were asked for.
-        delays: (synapses,) uint16 steps; None if none were asked for.
+        targets: (synapses,) int32; an engine may ask for uint16.
+        weights: (synapses,) float32 or float64, or an engine's integers; None if none were asked for.
+        delays: (synapses,) uint16 steps; an engine may ask for uint8; None if none were asked for.
     """
 
     indptr: np.ndarray
@@ -69,10 +67,14 @@ def table(
     if delays is not None and dt is None:
         raise NetworkInvalid(subject="delays", reason="dt is missing", remedy='Give the step, such as dt="0.1 ms".')
     recipe_d = Recipe("delays", delays, dt) if delays is not None else None
-    made = _room(ends, precision if recipe_w is not None else None, with_delays=recipe_d is not None)
+    made = room(
+        ends,
+        weights=precision if recipe_w is not None else None,
+        delays=np.uint16 if recipe_d is not None else None,
+    )
     draw_w = recipe_w.draw if recipe_w is not None else None
     draw_d = recipe_d.draw if recipe_d is not None else None
-    return _spread(ends, made, draw_w, draw_d)
+    return spread(ends, made, draw_w, draw_d)
 
 
 def csr(
@@ -111,9 +113,12 @@ def csr(
         is_kind = delays.dtype.kind in "iu"
         if delays.shape != order.shape or not is_kind or ((delays < 0) | (delays > DELAY_MOST)).any():
             _refuse("delays", f"Give each synapse whole steps from 0 to {DELAY_MOST}.")
-    precision: Any = weights.dtype.name if weights is not None else None
-    made = _room(ends, precision, with_delays=delays is not None)
-    return _spread(ends, made, _given(weights, order), _given(delays, order))
+    made = room(
+        ends,
+        weights=weights.dtype if weights is not None else None,
+        delays=np.uint16 if delays is not None else None,
+    )
+    return spread(ends, made, _given(weights, order), _given(delays, order))
 
 
 # ------------------------------------------------------------------------------------- parts
@@ -122,25 +127,30 @@ Column: TypeAlias = "Callable[[Ends, int, int], np.ndarray]"
 """Gives the values of the synapses onto some targets, counted from the first."""
 
 
-def _room(ends: Ends, precision: Precision | None, *, with_delays: bool) -> Table:
-    """Return a table with room for all synapses and with `indptr`."""
-    synapses = len(ends.pre)
-    kind = np.dtype(precision) if precision is not None else None
-    each = 4 + (kind.itemsize if kind is not None else 0) + (DELAY_BYTES if with_delays else 0)
+def room(ends: Ends, *, targets: Any = np.int32, weights: Any = None, delays: Any = None) -> Table:
+    """Return a table with `indptr`, and room for all synapses of the given types; None leaves a column out.
+
+    Raises:
+        MemoryShort: There is too little memory.
+    """
+    synapses, kinds = len(ends.pre), [np.dtype(each) if each is not None else None for each in (weights, delays)]
+    each = np.dtype(targets).itemsize + sum(kind.itemsize for kind in kinds if kind is not None)
     require("table", each * synapses + 16 * ends.sources)
     indptr = np.zeros(ends.sources + 1, np.int64)
     ends.functions()["count"](indptr[1:], ends.pre)
     np.cumsum(indptr, out=indptr)
-    return Table(
-        indptr,
-        np.empty(synapses, np.int32),
-        np.empty(synapses, kind) if kind is not None else None,
-        np.empty(synapses, np.uint16) if with_delays else None,
-    )
+    columns = [np.empty(synapses, kind) if kind is not None else None for kind in kinds]
+    return Table(indptr, np.empty(synapses, targets), *columns)
 
 
-def _spread(ends: Ends, made: Table, weights: Column | None, delays: Column | None) -> Table:
-    """Put targets, weights and delays where they belong, some targets at a time."""
+def spread(
+    ends: Ends,
+    made: Table,
+    weights: Column | None,
+    delays: Column | None,
+    places: Callable[[np.ndarray], np.ndarray] = np.asarray,
+) -> Table:
+    """Put targets, weights and delays where they belong, some targets at a time; `places` are written for targets."""
     cursor = made.indptr[:-1].copy()
     place, put = ends.functions()["place"], ends.functions()["put"]
     for begin, end in pieces(ends, PIECE):
@@ -148,7 +158,8 @@ def _spread(ends: Ends, made: Table, weights: Column | None, delays: Column | No
         there = np.empty(b - a, np.int64)
         place(there, cursor, ends.pre[a:b])
         lengths = np.diff(ends.starts[begin : end + 1])
-        put(made.targets, there, np.repeat(np.arange(ends.lo + begin, ends.lo + end, dtype=np.int32), lengths))
+        targets = places(np.arange(ends.lo + begin, ends.lo + end, dtype=np.int32))
+        put(made.targets, there, np.repeat(targets, lengths))
         if made.weights is not None and weights is not None:
             put(made.weights, there, weights(ends, begin, end))
         if made.delays is not None and delays is not None:

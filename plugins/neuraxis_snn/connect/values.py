@@ -93,9 +93,7 @@ def weights(ends: Ends, values: Distribution, *, precision: Precision = "float64
     if precision not in ("float32", "float64"):
         raise NetworkInvalid(subject="weights", reason=f"precision is {precision!r}", remedy="Use float32 or float64.")
     kind = np.dtype(precision)
-    require("weights", kind.itemsize * len(ends.pre))
-    recipe = Recipe("weights", values, None)
-    return _in_pieces(ends, recipe, np.empty(len(ends.pre), kind))
+    return in_pieces(ends, Recipe("weights", values, None), kind)
 
 
 def delays(ends: Ends, values: Distribution, *, dt: str) -> np.ndarray:
@@ -117,17 +115,18 @@ def delays(ends: Ends, values: Distribution, *, dt: str) -> np.ndarray:
 
     Determinism: exact; a part has the delays that the whole projection has there.
     """
-    require("delays", 4 * len(ends.pre))
-    return _in_pieces(ends, Recipe("delays", values, dt), np.empty(len(ends.pre), np.int32))
+    return in_pieces(ends, Recipe("delays", values, dt), np.int32)
 
 
 @final
 class Recipe:
     """A checked distribution, with numbers made ready for the loops."""
 
-    def __init__(self, drawn: Literal["weights", "delays"], values: Distribution, dt: str | None) -> None:
-        """Check it. Raises `NetworkInvalid`."""
-        self.drawn = drawn
+    def __init__(
+        self, drawn: Literal["weights", "delays"], values: Distribution, dt: str | None, *, least: int = 1
+    ) -> None:
+        """Check it; a delay has at least `least` steps. Raises `NetworkInvalid`."""
+        self.drawn, self._least = drawn, least
         self._step = self._step_of(dt) if dt is not None else None
         self.low, self.high = -math.inf, math.inf
         if isinstance(values, Constant):
@@ -181,14 +180,20 @@ class Recipe:
         below, above = ((bound - self.base) / self.spread / math.sqrt(2) for bound in (self.low, self.high))
         return (math.erf(above) - math.erf(below)) / 2
 
-    def _check_delays(self) -> None:
+    @property
+    def range(self) -> tuple[float, float]:
+        """Bounds of what can be drawn, before delays are rounded."""
         low, high = {
             None: (self.base, self.base),
             loops.UNIFORM: (self.base, self.base + self.spread),
         }.get(self.kind, (self.base - Z_MOST * self.spread, self.base + Z_MOST * self.spread))
         if self.kind in (loops.CLIPPED, loops.REDRAWN):
             low, high = max(low, self.low), min(high, self.high)
-        if low < 0.5:
+        return low, high
+
+    def _check_delays(self) -> None:
+        low, high = self.range
+        if low < self._least - 0.5:
             self._refuse("a delay may fall below a step", "Use low=… of at least one step, or a shorter step.")
         if high >= DELAY_MOST + 0.5:
             self._refuse(f"a delay may exceed {DELAY_MOST} steps", "Use high=…, shorter delays or a longer step.")
@@ -232,7 +237,10 @@ def pieces(ends: Ends, synapses: int) -> list[tuple[int, int]]:
     return found
 
 
-def _in_pieces(ends: Ends, recipe: Recipe, out: np.ndarray) -> np.ndarray:
+def in_pieces(ends: Ends, recipe: Recipe, kind: Any) -> np.ndarray:
+    """Return what a recipe draws for all synapses: (synapses,) of some type. Raises `MemoryShort`."""
+    require(recipe.drawn, np.dtype(kind).itemsize * len(ends.pre))
+    out = np.empty(len(ends.pre), kind)
     for begin, end in pieces(ends, PIECE):
         out[ends.starts[begin] : ends.starts[end]] = recipe.draw(ends, begin, end)
     return out

@@ -19,10 +19,11 @@ Sources: Potjans & Diesmann, Cereb. Cortex 24 (2014), tables 4 and 5; van Albada
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Final, Literal
 
 from neuraxis import parameter
-from neuraxis_snn.connect import Normal, delays, fixed_total, total_of, weights
+from neuraxis_snn.connect import Normal, fixed_total, total_of
 from neuraxis_snn.models import LIF_EXP
 from neuraxis_snn.network import Network
 from neuraxis_snn.published.actor import PublishedNetwork
@@ -115,7 +116,12 @@ def missing_mv(target: int, scale: float) -> float:
 
 
 def build(
-    *, seed: tuple[int, int], scale: float = 0.1, dt: str = "0.1 ms", precision: Precision = "float64"
+    *,
+    seed: tuple[int, int],
+    scale: float = 0.1,
+    dt: str = "0.1 ms",
+    precision: Precision = "float64",
+    weight_bits: Literal[16] | None = None,
 ) -> Network:
     """Return the network: a population for each of `NAMES`.
 
@@ -124,8 +130,9 @@ def build(
         scale: Part of the neurons, and of the synapses of each, 0.005 … 1.
         dt: Step.
         precision: Of states and weights.
+        weight_bits: 16 for weights of 2 bytes.
     """
-    network = Network(dt=dt, precision=precision)
+    network = Network(dt=dt, precision=precision, weight_bits=weight_bits)
     found, stronger = sizes(scale), 1.0 / math.sqrt(scale)
     for target, (name, size) in enumerate(zip(NAMES, found, strict=True)):
         rest = -65.0 + missing_mv(target, scale)
@@ -146,20 +153,16 @@ def build(
         for source, total in enumerate(row):
             if not total:
                 continue
-            ends = fixed_total(
-                found[source], found[target], total=total, seed=seed, projection=target * len(NAMES) + source
-            )
+            number = target * len(NAMES) + source
+            ends = partial(fixed_total, found[source], found[target], total=total, seed=seed, projection=number)
             mean = weight_mv(source, target) * stronger
-            drawn = weights(ends, Normal(mean, abs(mean) * SCATTER))
-            times = Normal("0.75 ms", "0.375 ms", low=dt) if source % 2 else Normal("1.5 ms", "0.75 ms", low=dt)
             network.connect(
                 NAMES[source],
                 NAMES[target],
                 "inh" if source % 2 else "exc",
-                weights=drawn,
-                pre=ends.pre,
-                post=ends.post,
-                delay=delays(ends, times, dt=dt),
+                synapses=ends,
+                weights=Normal(mean, abs(mean) * SCATTER),
+                delay=Normal("0.75 ms", "0.375 ms", low=dt) if source % 2 else Normal("1.5 ms", "0.75 ms", low=dt),
             )
     return network
 
@@ -177,11 +180,18 @@ class Microcircuit(PublishedNetwork):
     """
 
     scale: float = parameter(float, 0.1, at_least=0.005, at_most=1, help="part of the neurons, and of their synapses")
+    narrow: bool = parameter(bool, False, help="whether weights have 16 bits, which takes less memory")
     skip: float = parameter(float, "500 ms", unit="ms", at_least=0, help="beginning that no statistics count")
 
     def network(self, seed: tuple[int, int]) -> Network:
         """Return the network."""
-        return build(seed=seed, scale=self.scale, dt=f"{self.dt!r} ms", precision=self.precision)  # type: ignore[arg-type]
+        return build(
+            seed=seed,
+            scale=self.scale,
+            dt=f"{self.dt!r} ms",
+            precision=self.precision,  # type: ignore[arg-type]
+            weight_bits=16 if self.narrow else None,
+        )
 
     def groups(self) -> tuple[Group, ...]:
         """A group for each population."""
