@@ -14,7 +14,7 @@ from neuraxis_snn.backends.with_numba import NumbaBackend, NumbaEngine
 from neuraxis_snn.backends.with_numpy import NumpyBackend
 from neuraxis_snn.connect import Constant, Normal, Uniform, fixed_in_degree, fixed_probability, weights
 from neuraxis_snn.encoders import poisson
-from neuraxis_snn.errors import NetworkInvalid
+from neuraxis_snn.errors import MemoryShort, NetworkInvalid
 
 SEED = (5, 6)
 STEPS = 120
@@ -203,3 +203,10 @@ def test_the_environment_chooses_threads(monkeypatch: pytest.MonkeyPatch) -> Non
     engine = NumbaBackend().build(crowd())
     assert isinstance(engine, NumbaEngine)
     assert engine.threads == 2
+
+
+def test_too_little_memory_for_the_synapses_is_said_before_they_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = crowd()
+    monkeypatch.setattr("neuraxis_snn.connect.ends.available_bytes", lambda: 100_000)
+    with pytest.raises(MemoryShort, match="synapses"):
+        NumbaBackend().build(network)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 import numpy as np
 from msgspec import Struct
 
+from neuraxis_snn.connect.ends import require
 from neuraxis_snn.synapses import NARROW, Drawn
 
 if TYPE_CHECKING:
@@ -188,13 +189,20 @@ class Plan:
     # ----------------------------------------------------------------------------------- jobs
 
     def jobs(self, scales: dict[tuple[str, str], float]) -> dict[Form, Jobs]:
-        """Return the synapses that never change, as integers, by form."""
+        """Return the synapses that never change, as integers, by form.
+
+        Raises:
+            MemoryShort: There is too little memory for them.
+        """
         sorts: dict[Form, list[_Job]] = {}
         for part in range(self.parts):
             for each in self._network.projections.values():
                 if not each.is_pulled:
                     for job in self._jobs_of(each, part, scales[each.target, each.input]):
                         sorts.setdefault(job.form, []).append(job)
+        kind = np.dtype(self._network.weight_kind).itemsize
+        room = {form: 2 + form.later + (0 if form.one_weight else kind) for form in sorts}
+        require("synapses", sum(room[form] * job.count for form, jobs in sorts.items() for job in jobs))
         return {form: self._laid_out(form, sorts[form]) for form in sorted(sorts)}
 
     def _jobs_of(self, each: Projection, part: int, scale: float) -> Iterable[_Job]:
