@@ -23,7 +23,7 @@ W0, W1 = np.uint32(0x9E3779B9), np.uint32(0xBB67AE85)
 HALF, LOW = np.uint64(32), np.uint64(0xFFFFFFFF)
 """Constants of Philox4x32-10; see `neuraxis_snn.noise`."""
 
-LOOKS = 200
+LOOKS = 1 << 14
 """How often a thread looks whether the others have come, before it gives way to other programs."""
 
 ROW_AHEAD = 32
