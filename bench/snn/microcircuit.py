@@ -2,7 +2,8 @@
 
 The whole network is built, with all synapses, then it runs through a beginning that does not count. A second is
 counted: its real-time factor, rates per population, synaptic events. Memory is the most that the process had, and what
-of it the synapses take. With several threads, the digest of the spikes tells that bits are the same.
+of it the synapses take. With several threads, the digest of the spikes tells that bits are the same. With `--nest`,
+NEST computes a network of the same size in the same run.
 """
 
 from __future__ import annotations
@@ -10,8 +11,11 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import math
 import resource
+import subprocess
 import time
+from pathlib import Path
 
 from neuraxis_snn.backends.with_numba import NumbaBackend
 from neuraxis_snn.published import microcircuit
@@ -27,7 +31,15 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--before", type=float, default=500.0, help="ms that do not count")
     parser.add_argument("--ms", type=float, default=1000.0, help="ms that count")
-    print(json.dumps(measure(parser.parse_args()), indent=2))
+    parser.add_argument("--nest", metavar="PYTHON", help="of an environment that has NEST")
+    chosen = parser.parse_args()
+    ours = measure(chosen)
+    print(json.dumps(ours, indent=2))
+    if chosen.nest:
+        theirs = _nest(chosen)
+        print(json.dumps({"NEST": theirs}, indent=2))
+        factor = "real-time factor, processor"
+        print(f"times faster than NEST, by processor time: {theirs[factor] / float(str(ours[factor])):.1f}")
 
 
 def measure(chosen: argparse.Namespace) -> dict[str, object]:
@@ -67,6 +79,29 @@ def measure(chosen: argparse.Namespace) -> dict[str, object]:
         },
         "digest": digest.hexdigest(),
     }
+
+
+def _nest(chosen: argparse.Namespace) -> dict[str, float]:
+    """Return what NEST needs, and its rates."""
+    own, scale = microcircuit, chosen.scale
+    everyone = range(len(own.NAMES))
+    stronger = 1.0 / math.sqrt(scale)
+    given = {
+        "dt_ms": DT_MS,
+        "tau_synapse_ms": own.TAU_SYNAPSE_MS,
+        "sizes": own.sizes(scale),
+        "totals": own.totals(scale),
+        "weights_mv": [[own.weight_mv(source, target) * stronger for source in everyone] for target in everyone],
+        "scatter": own.SCATTER,
+        "missing_mv": [own.missing_mv(target, scale) for target in everyone],
+        "drive_hz": [count * scale * own.OUTSIDE_HZ for count in own.OUTSIDE],
+        "drive_mv": own.WEIGHT_MV * stronger,
+        "before_ms": chosen.before,
+        "ms": chosen.ms,
+    }
+    command = [chosen.nest, str(Path(__file__).parent / "nest_microcircuit.py")]
+    done = subprocess.run(command, input=json.dumps(given), capture_output=True, text=True, check=True)
+    return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
 def _warm(chosen: argparse.Namespace, bits: int | None) -> None:
