@@ -63,7 +63,7 @@ def run({arguments}):
 COMMON: Final = (
     *("first", "steps", "learning", "key0", "key1", "clock", "part", "out", "events", "at_once", "parts", "meeting"),
     *("sizes", "slots", "ring_at", "count_at", "list_at", "recorded", "cut", "list_size", "ring", "counts"),
-    *("spikes", "found", "flags", "words"),
+    *("spikes", "found", "found_size", "flags", "words"),
 )
 """Arguments of every function: those of a call, of a thread, and of the network."""
 
@@ -348,7 +348,7 @@ class Source:
             if population.refractory:
                 self.line(f"pause = F({g}_refractory[k])")
             with self.block("for t in range(count):"):
-                self.line("found[((half * parts + part) * at_once + t) * populations + p] = 0")
+                self.line("found[(half * parts + part) * found_size + t * populations + p] = 0")
             with self.block("for b in range(cut[part, p], cut[part + 1, p]):"):
                 self.line(f"base = ({g}_first[k] + b) * {LANES * len(rows)}")
                 self.line(f"pieces = min({LANES // PART}, (sizes[p] - b * {LANES} + {PART - 1}) // {PART})")
@@ -376,7 +376,7 @@ class Source:
                         self.assign(program.update, names)
                         self.line(f"u_spiked = {self._code(program.threshold, names)}")
                         self.assign(program.after, names)
-                        self.line(f"put(flags, part * {LANES} + i, np.uint8(u_spiked))")
+                        self.line(f"put(flags, part * {2 * LANES} + i, np.uint8(u_spiked))")
                         self._store(g, rows, written)
                     self._gather(g, group)
 
@@ -429,7 +429,7 @@ class Source:
         noises = self._noises(group)
         if not noises:
             return
-        self.line(f"room = {4 * LANES} * (({g}_first[k] + b) if at_once < 4 else part)")
+        self.line(f"room = {5 * LANES} * (({g}_first[k] + b) if at_once < 4 else part)")
         with self.block("if t == 0 and (at_once >= 4 or step == first) or step & 3 == 0:"):
             for noise, (word, dropped) in noises.items():
                 given = f"room, b * {LANES}, pieces, step >> 2, {g}_{word}[k], key0, key1, {dropped}"
@@ -438,14 +438,14 @@ class Source:
 
     def _gather(self, g: str, group: Group) -> None:
         """Look at eight flags at a time: few neurons spike in a step."""
-        self.line("mark = ((half * parts + part) * at_once + t) * populations + p")
+        self.line("mark = (half * parts + part) * found_size + t * populations + p")
         self.line("m = found[mark]")
         self.line(f"listed = (half * at_once + t) * list_size + list_at[p] + cut[part, p] * {LANES}")
         with (
             self.block(f"for q in range(pieces * {PART // 8}):"),
-            self.block(f"if get(words, part * {LANES // 8} + q):"),
+            self.block(f"if get(words, part * {LANES // 4} + q):"),
             self.block("for i in range(8 * q, 8 * q + 8):"),
-            self.block(f"if get(flags, part * {LANES} + i) and b * {LANES} + i < sizes[p]:"),
+            self.block(f"if get(flags, part * {2 * LANES} + i) and b * {LANES} + i < sizes[p]:"),
         ):
             self.line(f"put(spikes, listed + m, np.int32(b * {LANES} + i))")
             self.line("m += 1")
@@ -461,23 +461,23 @@ class Source:
             with self.block("for t in range(count):"):
                 self.line("step = begin + t")
                 self.line("listed = (half * at_once + t) * list_size + list_at[p]")
-                self.line("mark = (half * parts * at_once + t) * populations + p")
+                self.line("mark = half * parts * found_size + t * populations + p")
                 with self.block("if part == 0:"):
                     self._record()
                 with self.block("for q in range(parts):"):
                     self.line(f"low = listed + cut[q, p] * {LANES}")
-                    self.line("high = low + found[mark + q * at_once * populations]")
+                    self.line("high = low + found[mark + q * found_size]")
                     self._push("p", "step", "spikes")
 
     def _record(self) -> None:
         self.line("m = 0")
         with self.block("for q in range(parts):"):
-            self.line("m += found[mark + q * at_once * populations]")
+            self.line("m += found[mark + q * found_size]")
         self._write_ring("p", "step", "m")
         self.line("at = place")
         with self.block("for q in range(parts):"):
             self.line(f"low = listed + cut[q, p] * {LANES}")
-            with self.block("for i in range(found[mark + q * at_once * populations]):"):
+            with self.block("for i in range(found[mark + q * found_size]):"):
                 self.line("put(ring, at, get(spikes, low + i))")
                 self.line("at += 1")
         with self.block("if recorded[p]:"):
@@ -566,7 +566,7 @@ class Source:
         rule, program, target = each.rule, each.program, self.plan.numbers[each.target]
         assert rule is not None, "the caller checked it"
         assert program is not None, "a rule is parsed with its projection"
-        with self.block(f"for q in range(found[half * populations + {target}]):"):  # one part, one step at once
+        with self.block(f"for q in range(found[half * found_size + {target}]):"):  # one part, one step at once
             self.line(f"post = np.int64(get(spikes, half * list_size + list_at[{target}] + q))")
             for trace in rule.post_traces:
                 self.line(f"u_{trace} = {j}_{trace}[post]")

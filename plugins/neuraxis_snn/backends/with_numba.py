@@ -39,6 +39,9 @@ THREADS_MAX: Final = 256
 EVENTS_MIN: Final = 256
 """Events of a step that a new calendar has room for; it grows."""
 
+APART: Final = 16
+"""Numbers of 8 bytes between what two threads write often: else they would wait for each other's lines of memory."""
+
 STEPS_MAX: Final = 1 << 20
 """Steps of one call of compiled code: single precision counts so many without a gap."""
 
@@ -128,7 +131,8 @@ class NumbaEngine(Engine):
         plan, populations = self._plan, list(self.network.populations.values())
         counts = np.array([len(self.arrays[f"{each.name}.count"]) for each in populations], np.int64)
         sizes = np.array([each.size for each in populations], np.int64)
-        flags = np.zeros(plan.parts * LANES, np.uint8)
+        found_size = plan.at_once * len(populations) + APART
+        flags = np.zeros(plan.parts * 2 * LANES, np.uint8)
         self._sums = np.zeros(plan.sum_size, self.network.sum_kind)
         return {
             "at_once": plan.at_once,
@@ -145,7 +149,8 @@ class NumbaEngine(Engine):
             "ring": self._rings,
             "counts": self._counts,
             "spikes": np.zeros(2 * plan.at_once * plan.list_size, np.int32),
-            "found": np.zeros(2 * plan.parts * plan.at_once * len(populations), np.int64),
+            "found": np.zeros(2 * plan.parts * found_size, np.int64),
+            "found_size": found_size,
             "flags": flags,
             "words": flags.view(np.uint64),
             "sums": self._sums,
@@ -182,7 +187,7 @@ class NumbaEngine(Engine):
             found[f"{g}_hold" if name == "hold" else f"{g}_s_{name}"] = self._states[populations[0].name, name]
         room = int(blocks.sum()) if plan.at_once < 4 else plan.parts
         for noise in ("draws", *(f"d{index}_draws" for index in range(len(group.drives)))):
-            found[f"{g}_{noise}"] = np.empty(4 * LANES * room, np.uint32)
+            found[f"{g}_{noise}"] = np.empty(5 * LANES * room, np.uint32)
         for index, (_, most) in enumerate(group.drives):
             found |= self._of_drive(
                 f"{g}_d{index}", most, [drives_of(self.network, each)[index] for each in populations]
