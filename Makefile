@@ -38,7 +38,7 @@ prove: $(VENV)/.dev ## the long evidence: 20 hash seeds, 50 kills of each scenar
 	$(PYTEST) -n 2 --dist worksteal -m "prove" --timeout 3600 -o addopts="-v"
 	$(PYTEST) -n 2 --dist worksteal -m "not prove and not slow and not science" --timeout 3600 --hypothesis-profile prove tests/kernel tests/scenario tests/snn
 
-science: $(VENV)/.dev ## published results at full size, one core; prints them beside ours, about 10 minutes
+science: $(VENV)/.dev ## published results at full size, one core; prints them beside ours, about half an hour
 	$(PYTEST) -m "science" --timeout 3600 tests/science
 
 bench: $(VENV)/.dev ## measure, beside other libraries on the same work; prints a table

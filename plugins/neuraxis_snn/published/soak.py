@@ -70,7 +70,7 @@ AMPLITUDES: Final = {"a2_plus": 5e-10, "a3_plus": 6.2e-3, "a2_minus": 2.8e-3, "a
 
 PARTS: Final = 24
 LOOKS: Final = 60
-"""Looks at weights, rates and potentials in one part."""
+"""Looks at weights and rates in one part; potentials are looked at in every tick."""
 
 BINS: Final = 60
 PLASTIC: Final = {"sources": (0.0, TOP_MV), "others": (0.0, TOP_MV), "inhibition": (BOTTOM_MV, 0.0)}
@@ -186,31 +186,33 @@ class Soak(PublishedNetwork):
         fired = super().advance(context, steps)
         own = fired.neurons[fired.neurons < EXCITATORY]
         self.since = (np.array(self.since) + np.bincount(own, minlength=EXCITATORY)).tolist()
-        self._note("potentials", self.engine.read("e", "v"))
-        past = self.engine.step * self.dt - self.settle + self.dt / 2
-        due = int(past / (self.duration / (PARTS * LOOKS))) if past > 0 else 0
+        now_ms = self.engine.step * self.dt
+        due = int((now_ms - self.settle + self.dt / 2) / (self.duration / (PARTS * LOOKS)))
+        part = max(0, min(due, PARTS * LOOKS) - 1) // LOOKS
+        if due >= 1:  # in every tick: what neurons have in common makes their potentials at one time alike
+            self._count(part, "potentials", self.engine.read("e", "v"))
         if due > self.looked:
-            self._look(min(due, PARTS * LOOKS) - 1, self.engine.step * self.dt)
+            self._look(part, now_ms)
             self.looked = due
         return fired
 
-    def _look(self, look: int, now_ms: float) -> None:
-        """Count values into the histograms of this part."""
+    def _look(self, part: int, now_ms: float) -> None:
+        """Count weights, and the rates since the look before."""
         values = {name: self.engine.weights(name) for name in PLASTIC}
-        values["potentials"] = self.engine.read("e", "v")
         if self.looked:  # before the first look, there is no time to count in
             values["rates"] = np.array(self.since) / ((now_ms - self.begun) / 1000.0)
         self.since, self.begun = [0] * EXCITATORY, now_ms
         for name, found in values.items():
-            self._note(name, found)
-            rows, (low, high) = self.histograms[name], RANGES[name]
-            rows += [[0] * BINS for _ in range(look // LOOKS + 1 - len(rows))]
-            counts = np.histogram(np.clip(found, low, high), bins=BINS, range=(low, high))[0]
-            rows[look // LOOKS] = (np.array(rows[look // LOOKS]) + counts).tolist()
+            self._count(part, name, found)
 
-    def _note(self, name: str, values: np.ndarray) -> None:
-        low, high = self.extremes.get(name, [np.inf, -np.inf])
-        self.extremes[name] = [min(low, float(values.min())), max(high, float(values.max()))]
+    def _count(self, part: int, name: str, values: np.ndarray) -> None:
+        """Count values into the histogram of a part, and keep the most extreme ones."""
+        lowest, highest = self.extremes.get(name, [np.inf, -np.inf])
+        self.extremes[name] = [min(lowest, float(values.min())), max(highest, float(values.max()))]
+        rows, (low, high) = self.histograms[name], RANGES[name]
+        rows += [[0] * BINS for _ in range(part + 1 - len(rows))]
+        counts = np.histogram(np.clip(values, low, high), bins=BINS, range=(low, high))[0]
+        rows[part] = (np.array(rows[part]) + counts).tolist()
 
     def claims(self) -> Sequence[Claim]:
         """What must hold."""
