@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help run test check lint types contracts cover prove science bench bench-snn schema clean
+.PHONY: help run test check lint types contracts cover prove science bench bench-snn gate schema clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -46,6 +46,9 @@ bench: $(VENV)/.dev ## measure, beside other libraries on the same work; prints 
 
 bench-snn: $(VENV)/.dev $(VENV)-peers/.done ## spiking networks beside Brian2 and NEST, which get an environment of their own
 	$(BIN)/python -m bench.snn $(VENV)-peers/bin/python
+
+gate: $(VENV)/.dev ## fails if spiking networks became slower, beside plain loops in the same minutes
+	$(BIN)/python -m bench.snn.gate
 
 schema: $(VENV)/.dev ## write the JSON Schema of scenario files
 	$(BIN)/neuraxis schema > docs/scenario.schema.json

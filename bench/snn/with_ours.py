@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -56,7 +57,7 @@ def network_of(p: dict[str, Any], arrays: dict[str, np.ndarray]) -> Network:
     return network
 
 
-def engine_of(path: str, backend: str) -> tuple[dict[str, Any], Engine]:
+def engine_of(path: Path | str, backend: str) -> tuple[dict[str, Any], Engine]:
     """Return parameters and a ready engine."""
     p, arrays = graphs.read(path)
     engine = _backend(backend).build(network_of(p, arrays))
@@ -106,33 +107,45 @@ class Keeps(Actor):
         self.kept.append((context.tick - 2, spikes.steps, spikes.neurons))
 
 
+class Run:
+    """The network of a graph file in a simulation, ready to run from its beginning as often as one likes."""
+
+    def __init__(self, path: Path | str, backend: str = "numba") -> None:
+        self.p, self.engine = engine_of(path, backend)
+        self._begun = self.engine.capture()
+        self.engine.advance(1)  # compiles, or loads what was compiled
+
+    def __call__(self) -> float:
+        """Run, and return the seconds of processor time it took."""
+        self.engine.restore(self._begun)
+        Computes.ENGINE = self.engine
+        graph = Graph("bench", tick=f"{TICK_MS} ms")
+        graph.add("network", Computes)
+        graph.add("monitor", Keeps)
+        graph.connect("network.spikes", "monitor.spikes")
+        ticks = round(self.p["seconds"] * 1000 / TICK_MS)
+        with Simulation(graph, seed=1) as simulation:
+            began = time.process_time()
+            simulation.advance(ticks + 1)
+            seconds = time.process_time() - began
+            self.kept = dict(simulation.actors())["monitor"].kept  # type: ignore[attr-defined]
+            self.digest = simulation.digests["exact"]
+        return seconds
+
+
 def main(path: str, backend: str = "numba") -> None:
-    """Run once for the compiler, then measure."""
-    p, engine = engine_of(path, backend)
-    Computes.ENGINE = engine
-    begun = engine.capture()
-    engine.advance(1)  # compiles, or loads what was compiled
-    engine.restore(begun)
-    graph = Graph("bench", tick=f"{TICK_MS} ms")
-    graph.add("network", Computes)
-    graph.add("monitor", Keeps)
-    graph.connect("network.spikes", "monitor.spikes")
-    ticks = round(p["seconds"] * 1000 / TICK_MS)
-    with Simulation(graph, seed=1) as simulation:
-        began = time.process_time()
-        simulation.advance(ticks + 1)
-        seconds = time.process_time() - began
-        kept = dict(simulation.actors())["monitor"].kept  # type: ignore[attr-defined]
-        digest = simulation.digests["exact"]
-    steps = np.concatenate([tick * STEPS + each.astype(np.int64) for tick, each, _ in kept])
-    neurons = np.concatenate([each for _, _, each in kept])
+    """Measure once, and print seconds and statistics."""
+    run = Run(path, backend)
+    seconds, p, engine = run(), run.p, run.engine
+    steps = np.concatenate([tick * STEPS + each.astype(np.int64) for tick, each, _ in run.kept])
+    neurons = np.concatenate([each for _, _, each in run.kept])
     count = engine.network.populations["neurons"].size
     found = graphs.statistics(steps, neurons, count, p["seconds"])
     found["events"] = _events(p, engine, neurons)
     if p["name"] == "stdp":
         weights = engine.weights("inputs->neurons") / p["w_max"]
         found |= {"w_mean": float(weights.mean()), "w_low": float((weights < 0.1).mean())}
-    print(json.dumps({"run_s": seconds, "digest": digest, **found}))
+    print(json.dumps({"run_s": seconds, "digest": run.digest, **found}))
 
 
 def _events(p: dict[str, Any], engine: Engine, neurons: np.ndarray) -> int:

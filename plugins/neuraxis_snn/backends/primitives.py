@@ -107,10 +107,6 @@ def look(typing, array, index):
 give_way = types.ExternalFunction("sched_yield", types.int32())
 
 
-if numba.config.DISABLE_JIT:
-    from neuraxis_snn.backends.uncompiled import add_at_once, fetch, get, give_way, look, put, select  # noqa: F401
-
-
 @numba.njit(nogil=True, error_model="numpy")
 def meet(meeting, parts):
     """Wait until all threads are here: the first number counts those who came, the ninth how often all did."""
@@ -292,3 +288,8 @@ def arrive(step, filled, due_places, due_weights, sums, base):
         place = base + np.int64(get(places, each))
         put(sums, place, sums.dtype.type(get(sums, place) + get(weights, each)))
     filled[slot] = 0
+
+
+if numba.config.DISABLE_JIT:  # generated modules take what is above from this file, where debuggers and coverage see it
+    from neuraxis_snn.backends.primitives import *  # noqa: F403
+    from neuraxis_snn.backends.uncompiled import add_at_once, fetch, get, give_way, look, put, select  # noqa: F401
