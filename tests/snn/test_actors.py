@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 RASTER = ROOT / "scenarios" / "raster.toml"
 
 
+@pytest.mark.compiled
 def test_the_raster_scenario_has_spikes_from_every_volley() -> None:
     with Simulation.from_scenario(RASTER) as sim:
         before = 0

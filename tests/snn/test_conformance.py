@@ -31,6 +31,14 @@ class TestNumba(Numba):
     def test_every_model_gives_the_bits_of_the_reference(self) -> None:
         super().test_every_model_gives_the_bits_of_the_reference()
 
+    @pytest.mark.prove  # the same network once more, compiled for the other precision
+    def test_every_kind_of_short_term_plasticity_gives_the_bits_of_the_reference_in_single_precision(self) -> None:
+        super().test_every_kind_of_short_term_plasticity_gives_the_bits_of_the_reference_in_single_precision()
+
+    @pytest.mark.compiled
+    def test_drives_give_the_bits_of_the_reference_on_every_step_that_a_run_may_begin_with(self) -> None:
+        super().test_drives_give_the_bits_of_the_reference_on_every_step_that_a_run_may_begin_with()
+
     @pytest.mark.prove  # and for every rule: more than a minute
     def test_every_rule_of_plasticity_gives_the_bits_of_the_reference(self) -> None:
         super().test_every_rule_of_plasticity_gives_the_bits_of_the_reference()

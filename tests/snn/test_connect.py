@@ -145,6 +145,7 @@ def test_the_synapses_are_those_of_every_release_and_machine() -> None:
 @every_rule
 @settings(max_examples=25, deadline=None)
 @given(data=st.data())
+@pytest.mark.compiled
 def test_the_parts_of_any_division_are_the_whole(rule: str, data: Any) -> None:
     by = data.draw(st.sampled_from(["numpy", "numba"]))
     whole = RULES[rule](by=by)
@@ -276,6 +277,7 @@ def test_all_to_all_and_one_to_one_are_what_they_say() -> None:
     assert made.pre.tolist() == made.post.tolist() == [3, 4, 5, 6, 7, 8]
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("autapses", [True, False])
 def test_a_total_has_uniform_sources_and_targets(autapses: bool) -> None:
     made = fixed_total(200, 200, total=200_000, autapses=autapses, **KEY)
@@ -303,6 +305,7 @@ def test_every_set_of_partners_without_repeats_is_equally_likely(draw: str) -> N
     assert abs(_chi_square(observed, np.full(20, 1000.0))) < 4
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("probability", [0.02, 0.35, 0.93])
 def test_a_probability_gives_binomial_in_degrees_and_uniform_sources(probability: float) -> None:
     made = fixed_probability(60, 20_000, probability=probability, **KEY)
@@ -327,6 +330,7 @@ def test_probabilities_of_0_and_1_are_exact() -> None:
     assert len(made.pre) == 380
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("kernel", ["gaussian", "exponential", "box"])
 @pytest.mark.parametrize("is_periodic", [True, False])
 def test_the_distances_of_joined_pairs_follow_the_kernel(kernel: Any, is_periodic: bool) -> None:
@@ -484,6 +488,7 @@ def test_a_table_of_a_rule_holds_the_weights_and_delays_of_its_synapses(by: Any)
     assert np.array_equal(bare.targets, found.targets)
 
 
+@pytest.mark.compiled
 def test_many_synapses_are_sorted_and_drawn_piece_by_piece() -> None:
     made = fixed_total(300, 400, total=200_000, **KEY)
     assert len(made.pre) > 3 * ends.PIECE

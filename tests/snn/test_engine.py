@@ -80,6 +80,7 @@ def test_a_tick_that_is_no_whole_number_of_steps_is_refused() -> None:
 # --------------------------------------------------------------------------------- encoders
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("backend", [NumpyBackend, NumbaBackend])
 def test_poisson_spikes_have_the_rate_and_the_regularity_of_chance(backend: Any) -> None:
     network = Network(dt="1 ms")

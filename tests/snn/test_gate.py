@@ -17,6 +17,8 @@ from bench.snn.yardstick import yardstick
 
 from neuraxis_snn.engine import Engine
 
+pytestmark = pytest.mark.compiled
+
 TINY = replace(graphs.CUBA, name="tiny", neurons=300, excitatory=240, chance=0.2, seconds=0.1)
 
 

@@ -17,6 +17,8 @@ from neuraxis_snn.backends import kept
 from neuraxis_snn.backends.kept import Kept
 from tests.kernel.breakage import disk_full_at
 
+pytestmark = pytest.mark.compiled
+
 TEXT = """import numba
 
 @numba.njit(cache=True)

@@ -148,6 +148,7 @@ def test_a_refractory_membrane_stands_still_while_its_conductances_go_on() -> No
     assert engine.read("neurons", "g_exc")[0] == pytest.approx(before * np.exp(-0.1), rel=1e-12)
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize(("mean", "deviation"), [(18.0, 3.0), (22.0, 2.0)])
 def test_the_rate_under_noise_is_that_of_siegert(mean: float, deviation: float) -> None:
     tau, weight = 20.0, 0.1  # two drives of weights +-J: variance and mean are set apart
@@ -209,6 +210,7 @@ def test_an_order_is_not_measured_across_spikes() -> None:
 # ------------------------------------------------------------------------------ known figures
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize(("share", "spikes"), [(0.99, False), (1.01, True)])
 def test_adex_loses_its_rest_at_the_known_rheobase(share: float, spikes: bool) -> None:
     # Touboul & Brette, Biol. Cybern. 99 (2008): for a/g > tau/tau_w by a Hopf bifurcation, at this current
@@ -226,6 +228,7 @@ def test_adex_loses_its_rest_at_the_known_rheobase(share: float, spikes: bool) -
     assert bool(len(_spike_times(engine, 3_000.0))) == spikes
 
 
+@pytest.mark.compiled
 def test_adex_fires_slower_and_slower_under_a_constant_current() -> None:
     intervals = np.diff(_spike_times(_engine("adex", "0.02 ms", 1, NumbaBackend(), drive="1 nA"), 2_000.0))
     assert (np.diff(intervals[:5]) > 0).all()

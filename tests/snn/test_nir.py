@@ -266,6 +266,7 @@ def layered(draw: st.DrawFn) -> Any:
 
 @settings(deadline=None)
 @given(graph=layered(), seed=st.integers(0, 1000))
+@pytest.mark.compiled
 def test_layers_spike_as_if_all_of_them_were_computed_in_one_step(graph: Any, seed: int) -> None:
     lines = int(graph.nodes["input"].input_type["input"][0])
     spikes, steps = volleys(lines, 30, 40, seed), 30
@@ -546,6 +547,7 @@ def networks(draw: st.DrawFn) -> Network:
 
 @settings(deadline=None, max_examples=60)
 @given(network=networks(), seed=st.integers(0, 1000))
+@pytest.mark.compiled
 def test_a_network_that_was_written_and_read_comes_back_with_the_same_bits(network: Network, seed: int) -> None:
     again = read_nir(nir_graph(network), dt=f"{network.dt} ms", precision=network.precision)
     spikes = volleys(network.populations["in"].size, 60, 80, seed)

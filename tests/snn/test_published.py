@@ -42,15 +42,19 @@ SMALL: dict[str, tuple[list[str], str]] = {
 SLOW = ("microcircuit", "triplet")
 """64 projections take long to compile; 20,000 steps take long without compiling."""
 
+PROVED = (*SLOW, "inhibitory_plasticity", "stdp_balance")
+"""What takes long on both backends together."""
+
 
 def small(name: str, backend: str) -> Simulation:
     overrides, _ = SMALL[name]
     return Simulation.from_scenario(SCENARIOS / f"{name}.toml", overrides=overrides, backend=backend)
 
 
+@pytest.mark.compiled
 @pytest.mark.timeout(1_200)
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.prove) if name in SLOW else name for name in SMALL]
+    "name", [pytest.param(name, marks=pytest.mark.prove) if name in PROVED else name for name in SMALL]
 )
 def test_a_small_form_gives_the_same_digest_on_numpy_and_numba(name: str) -> None:
     pytest.importorskip("numba")
