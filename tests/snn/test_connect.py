@@ -277,7 +277,6 @@ def test_all_to_all_and_one_to_one_are_what_they_say() -> None:
     assert made.pre.tolist() == made.post.tolist() == [3, 4, 5, 6, 7, 8]
 
 
-@pytest.mark.compiled
 @pytest.mark.parametrize("autapses", [True, False])
 def test_a_total_has_uniform_sources_and_targets(autapses: bool) -> None:
     made = fixed_total(200, 200, total=200_000, autapses=autapses, **KEY)
@@ -305,7 +304,6 @@ def test_every_set_of_partners_without_repeats_is_equally_likely(draw: str) -> N
     assert abs(_chi_square(observed, np.full(20, 1000.0))) < 4
 
 
-@pytest.mark.compiled
 @pytest.mark.parametrize("probability", [0.02, 0.35, 0.93])
 def test_a_probability_gives_binomial_in_degrees_and_uniform_sources(probability: float) -> None:
     made = fixed_probability(60, 20_000, probability=probability, **KEY)
@@ -330,7 +328,6 @@ def test_probabilities_of_0_and_1_are_exact() -> None:
     assert len(made.pre) == 380
 
 
-@pytest.mark.compiled
 @pytest.mark.parametrize("kernel", ["gaussian", "exponential", "box"])
 @pytest.mark.parametrize("is_periodic", [True, False])
 def test_the_distances_of_joined_pairs_follow_the_kernel(kernel: Any, is_periodic: bool) -> None:
@@ -663,6 +660,7 @@ def test_available_memory_falls_back_on_sysconf(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_without_numba_arrays_compute_and_asking_for_numba_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NUMBA_DISABLE_JIT", raising=False)
     with_it = _total(total=500)
     found = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "numba" else found(name))
@@ -674,3 +672,10 @@ def test_without_numba_arrays_compute_and_asking_for_numba_names_the_extra(monke
     assert _bytes(with_it) == _bytes(without)
     with pytest.raises(ExtraMissing, match="snn"):
         _total(by="numba")
+
+
+def test_where_compilation_is_off_arrays_compute(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
+    assert _total(total=500).by == "numpy"
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "0")
+    assert _total(total=500).by == "numba"

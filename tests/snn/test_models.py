@@ -236,6 +236,7 @@ def test_adex_fires_slower_and_slower_under_a_constant_current() -> None:
     assert intervals[-1] == pytest.approx(intervals[-2], abs=0.1)
 
 
+@pytest.mark.compiled
 def test_the_squid_axon_rests_where_hodgkin_and_huxley_found_it() -> None:
     engine = _engine("hodgkin_huxley", "0.025 ms", 1, NumbaBackend())
     assert len(_spike_times(engine, 200.0)) == 0
@@ -244,6 +245,7 @@ def test_the_squid_axon_rests_where_hodgkin_and_huxley_found_it() -> None:
         assert engine.read("neurons", state)[0] == pytest.approx(value, abs=places)
 
 
+@pytest.mark.compiled
 def test_the_squid_axon_begins_to_fire_again_and_again_between_6_2_and_6_3() -> None:
     # Rinzel & Miller, Math. Biosci. 49 (1980): periodic firing exists from 6.26 uA/cm2 on; about 68 Hz at 10
     currents = np.array([2.0, 6.2, 6.3, 10.0])
@@ -257,6 +259,7 @@ def test_the_squid_axon_begins_to_fire_again_and_again_between_6_2_and_6_3() -> 
     assert rates[3] == pytest.approx(68, abs=2)
 
 
+@pytest.mark.compiled
 def test_the_hippocampal_cell_rests_and_fires() -> None:
     assert len(_spike_times(_engine("traub_miles", "0.05 ms", 1, NumbaBackend()), 500.0)) == 0
     times = _spike_times(_engine("traub_miles", "0.05 ms", 1, NumbaBackend(), drive="300 pA"), 500.0)
@@ -270,6 +273,7 @@ def _intervals(kind: str, dt: str) -> np.ndarray:
     return np.diff(_spike_times(engine, 1_000.0))
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("dt", ["1 ms", "0.1 ms"])
 def test_izhikevich_neurons_show_the_patterns_of_their_kinds(dt: str) -> None:
     regular, fast = _intervals("regular_spiking", dt), _intervals("fast_spiking", dt)

@@ -154,7 +154,7 @@ class Plan:
 
     def _path(self, by: By | None) -> By:
         if by is None:
-            return "numba" if with_numba.is_installed() else "numpy"
+            return "numba" if with_numba.compiles() else "numpy"
         if by not in ("numba", "numpy", "reference"):
             self.refuse(f"nothing computes by {by!r}", suggestion(str(by), ("numba", "numpy", "reference")))
         functions(by)
