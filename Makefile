@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help run test check lint types contracts cover prove science bench bench-snn gate schema clean
+.PHONY: help run test check lint types contracts cover prove science bench bench-snn bench-images gate schema clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -56,6 +56,9 @@ bench-snn: $(VENV)/.dev $(VENV)-peers/.done ## spiking networks beside Brian2 an
 gate: $(VENV)/.dev ## fails if spiking networks became slower, beside plain loops in the same minutes
 	$(BIN)/python -m bench.snn.gate
 
+bench-images: $(VENV)/.dev $(VENV)-images/.done ## learning from pictures beside BindsNET, which gets an environment of its own
+	$(BIN)/python -m bench.snn.images $(VENV)-images/bin/python
+
 schema: $(VENV)/.dev ## write the JSON Schema of scenario files
 	$(BIN)/neuraxis schema > docs/scenario.schema.json
 
@@ -64,8 +67,13 @@ $(VENV)-peers/.done: bench/snn/peers.txt
 	$(VENV)-peers/bin/python -m pip install --quiet --disable-pip-version-check -r bench/snn/peers.txt
 	@touch $@
 
+$(VENV)-images/.done: bench/snn/peers_images.txt
+	$(PYTHON) -m venv $(VENV)-images
+	$(VENV)-images/bin/python -m pip install --quiet --disable-pip-version-check -r bench/snn/peers_images.txt
+	@touch $@
+
 clean: ## delete environment, caches and runs
-	rm -rf $(VENV) $(VENV)-peers runs .pytest_cache .mypy_cache .ruff_cache .hypothesis htmlcov .coverage .coverage.*
+	rm -rf $(VENV) $(VENV)-peers $(VENV)-images runs .pytest_cache .mypy_cache .ruff_cache .hypothesis htmlcov .coverage .coverage.*
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("Neuraxis needs Python 3.11 or newer; this is %d.%d. Try: make PYTHON=python3.11" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'

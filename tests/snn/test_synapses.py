@@ -59,8 +59,7 @@ def spoken(engine: Engine, parts: tuple[int, ...] = (STEPS,)) -> tuple[Any, ...]
     return sorted(found), states
 
 
-@pytest.mark.parametrize("precision", ["float32", "float64"])
-@pytest.mark.parametrize("weight_bits", [None, 16])
+@pytest.mark.parametrize(("precision", "weight_bits"), [("float32", None), ("float64", 16)])
 def test_drawn_synapses_give_the_same_bits_on_every_backend(precision: str, weight_bits: Any) -> None:
     network = crowd(40, precision=precision, weight_bits=weight_bits)
     wanted = spoken(ReferenceBackend().build(network))
