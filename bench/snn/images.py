@@ -2,8 +2,8 @@
 
 PEERS_PYTHON is an interpreter that has what `peers_images.txt` names; `make bench-images` makes one. Both show the
 same 200 pictures to networks of Diehl & Cook with 784 inputs and 100 neurons which have not learned yet, one thread,
-single precision; processor time counts, and runs alternate. They are not the same: BindsNET computes 350 steps of 1 ms a
-picture, its inhibition and its rule are its own, and it resets all states after a picture. Ours is the scenario
+single precision; processor time counts, and runs alternate. They are not the same: BindsNET computes 350 steps of 1 ms
+a picture, its inhibition and its rule are its own, and it resets all states after a picture. Ours is the scenario
 `digits`: eye, layer, classifier, monitor, and the digest of every message; a picture is shown for 350 ms and nothing
 for 150 ms, in steps of 1 ms like BindsNET's, and in steps of 0.5 ms as in the publication.
 """

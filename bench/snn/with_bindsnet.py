@@ -26,7 +26,7 @@ class Absent(types.ModuleType):
     It has no build for the processor-only PyTorch that this project installs.
     """
 
-    __path__: list[str] = []  # noqa: RUF012  (a package has one)
+    __path__: list[str] = []
 
     def __getattr__(self, name):
         if name.startswith("__") or (self.__name__ == "torchvision" and name[0].islower()):
