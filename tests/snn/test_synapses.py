@@ -68,6 +68,7 @@ def test_drawn_synapses_give_the_same_bits_on_every_backend(precision: str, weig
     assert spoken(NumbaBackend().build(network)) == wanted
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("threads", [2, 3, 4, 7])
 def test_threads_give_the_same_bits(threads: int) -> None:
     network = crowd()
@@ -76,6 +77,7 @@ def test_threads_give_the_same_bits(threads: int) -> None:
     assert spoken(NumbaBackend(threads).build(network), (1, 50, 3, 66)) == wanted
 
 
+@pytest.mark.compiled
 def test_a_state_goes_from_one_thread_to_three_and_to_numpy() -> None:
     network = crowd()
     wanted = spoken(NumbaBackend().build(network), (60, 60))
@@ -95,6 +97,7 @@ def test_a_state_goes_from_one_thread_to_three_and_to_numpy() -> None:
         assert {name: array.tobytes() for name, array in engine.arrays.items()} == wanted[1]
 
 
+@pytest.mark.compiled
 def test_a_network_with_plasticity_keeps_its_bits_however_many_threads_are_allowed() -> None:
     def learned(threads: int) -> bytes:
         network = Network(dt="0.1 ms")
@@ -110,6 +113,7 @@ def test_a_network_with_plasticity_keeps_its_bits_however_many_threads_are_allow
     assert learned(1) == learned(4)
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize(("weight_bits", "most"), [(None, 7.5), (16, 5.5)])
 def test_a_drawn_synapse_takes_place_weight_and_delay_and_no_more(weight_bits: Any, most: float) -> None:
     network = Network(dt="0.1 ms", weight_bits=weight_bits)
@@ -121,6 +125,7 @@ def test_a_drawn_synapse_takes_place_weight_and_delay_and_no_more(weight_bits: A
     assert engine.synapse_bytes / 200_000 <= most
 
 
+@pytest.mark.compiled
 def test_a_drawn_synapse_that_learns_takes_16_bytes() -> None:
     network = Network(dt="0.1 ms")
     network.population("neurons", 1000, MODELS["lif_exp"])
@@ -130,6 +135,7 @@ def test_a_drawn_synapse_that_learns_takes_16_bytes() -> None:
     assert engine.synapse_bytes / 200_000 <= 16.3, "what belongs to neurons is little beside it"
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("backend", [NumpyBackend, NumbaBackend, partial(NumbaBackend, 3)])
 def test_targets_beyond_what_16_bits_can_name_are_reached(backend: Any) -> None:
     size = 70_000
