@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help run test check lint types contracts cover prove science bench bench-snn bench-images gate schema clean
+.PHONY: help run test check lint types contracts cover cover-snn prove science bench bench-snn bench-images gate schema clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -30,11 +30,14 @@ contracts: $(VENV)/.dev
 
 COVERAGE := COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml $(BIN)/python -m coverage
 
-cover: $(VENV)/.dev ## line coverage; fails below 95 % of the kernel, and 92 % of spiking networks, which run uncompiled
+cover: $(VENV)/.dev ## line coverage of the kernel; fails below 95 %
 	rm -f .coverage .coverage.*
 	$(COVERAGE) run -m pytest -p no:cacheprovider -m "not prove and not slow and not science" tests/kernel tests/scenario tests/cli
 	$(BIN)/python -m coverage combine -q
 	$(BIN)/python -m coverage report --skip-covered --include="kernel/*" --fail-under=95
+
+cover-snn: $(VENV)/.dev ## line coverage of spiking networks, which run uncompiled, some minutes; fails below 92 %
+	rm -f .coverage .coverage.*
 	NUMBA_DISABLE_JIT=1 $(COVERAGE) run -m pytest -n 2 --dist worksteal -p no:cacheprovider -m "not prove and not slow and not science and not compiled" tests/snn
 	$(BIN)/python -m coverage combine -q
 	$(BIN)/python -m coverage report --skip-covered --include="plugins/neuraxis_snn/*" --fail-under=92
