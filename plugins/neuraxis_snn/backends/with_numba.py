@@ -338,7 +338,9 @@ class NumbaEngine(Engine):
         of_parts = [(*of_call, part, *each, *values[VARYING:]) for part, each in enumerate(self._own)]
         if self._function is None:  # before threads wait for each other
             self._function = self._kept.ready(*of_parts[0])
-        others = [self._threads.submit(self._function, *given) for given in of_parts[1:]] if self._threads else []
+        others = (
+            [self._threads.submit(_quietly, self._function, given) for given in of_parts[1:]] if self._threads else []
+        )
         out, count, events = self._function(*of_parts[0])
         self._own[0] = (out, events)
         for part, other in enumerate(others, 1):
@@ -348,6 +350,11 @@ class NumbaEngine(Engine):
             return {name: Spikes(at_steps.copy(), neurons.copy()) for name in self._recorded}
         here = {name: np.flatnonzero(whose == number) for name, number in self._recorded.items()}
         return {name: Spikes(at_steps[mine], neurons[mine]) for name, mine in here.items()}
+
+
+@np.errstate(all="ignore")  # as in `_run`: what is set there holds for the thread that calls it alone
+def _quietly(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    return function(*arguments)
 
 
 def _threads() -> int:
