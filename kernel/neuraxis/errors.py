@@ -9,6 +9,7 @@
     │   ├── PluginUnusable            a plugin is absent, broken or of another version
     │   ├── DuplicateName             two plugins offer one name
     │   ├── ExtraMissing              an optional library is not installed
+    │   ├── TransportUnusable         a broker is unreachable, refuses, or cannot do what is needed
     │   └── UsageInvalid              a call or command line makes no sense
     ├── ContractError                 an actor broke its contract while running    exit code 1
     │   ├── PortUnknown
@@ -21,7 +22,9 @@
     │   ├── ChannelOverflow
     │   ├── InvariantBroken
     │   ├── NoReply
-    │   └── SimulationUnusable        closed, or failed before
+    │   ├── SimulationUnusable        closed, or failed before
+    │   ├── TransportFailed           the way between workers is cut for good
+    │   └── WorkerLost                a worker is missing and was not replaced
     ├── DamagedData                   bytes on disk are not what was written       exit code 4
     │   ├── JournalDamaged
     │   ├── SnapshotDamaged
@@ -249,6 +252,18 @@ class ExtraMissing(InputError):
         )
 
 
+class TransportUnusable(InputError):
+    """A transport cannot carry this run: wrong URL, wrong password, old broker, missing feature, name in use."""
+
+    code: ClassVar[str] = "NX108"
+    transport: str
+    reason: str
+    remedy: str
+
+    def message(self) -> str:
+        return f"transport {self.transport}: {self.reason.rstrip('.')}. {self.remedy}"
+
+
 class UsageInvalid(InputError):
     """A call, option or argument makes no sense here."""
 
@@ -418,6 +433,30 @@ class SimulationUnusable(RunError):
 
     def message(self) -> str:
         return f"{self.reason}. {self.remedy}"
+
+
+class TransportFailed(RunError):
+    """The way between the members of a distributed run is cut for good."""
+
+    code: ClassVar[str] = "NX306"
+    transport: str
+    reason: str
+    remedy: str
+
+    def message(self) -> str:
+        return f"transport {self.transport}: {self.reason.rstrip('.')}. {self.remedy}"
+
+
+class WorkerLost(RunError):
+    """A worker is missing for longer than allowed, and was not replaced."""
+
+    code: ClassVar[str] = "NX307"
+    worker: int
+    reason: str
+    remedy: str
+
+    def message(self) -> str:
+        return f"worker {self.worker} is lost: {self.reason.rstrip('.')}. {self.remedy}"
 
 
 # ---------------------------------------------------------------------------------- damage

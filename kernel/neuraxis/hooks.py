@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from neuraxis.errors import Problem
     from neuraxis.graph import Graph
     from neuraxis.seams.backend import Backend
+    from neuraxis.seams.transport import Transport
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -146,6 +147,17 @@ class Specification:
             Name, as `--backend` takes it, to factory. A name offered twice is `DuplicateName`.
 
         Since: API 1.0. Suite: `neuraxis_snn.testing.BackendSuite`.
+        """
+
+    @hookspec
+    def neuraxis_register_transports(self) -> Mapping[str, Callable[[str], Transport]]:  # type: ignore[empty-body]
+        """Offer ways between the workers of a run.
+
+        Returns:
+            Scheme of a URL, as `--transport scheme://…` takes it, to a function that makes a transport from the
+            URL; it connects nowhere yet. A scheme offered twice is `DuplicateName`.
+
+        Since: API 1.0.
         """
 
     @hookspec

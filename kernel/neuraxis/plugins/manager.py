@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from neuraxis.graph import Graph
     from neuraxis.plugins.discover import Loaded
     from neuraxis.seams.backend import Backend
+    from neuraxis.seams.transport import Transport
 
 
 @final
@@ -31,6 +32,7 @@ class Plugins:
         loaded: Them, sorted by name.
         actors: Class by kind.
         backends: Factory by name.
+        transports: Factory by scheme.
         inspections: Ways to look at a recorded run, by name.
         messages: Class by (name, version), for message types that no port declares.
         migrations: Step by (kind, from_version).
@@ -55,6 +57,9 @@ class Plugins:
             self._register(each)
         self.actors: dict[str, type[Actor]] = self._by_name("register_actors", "kind of actor", _is_kind_of(Actor))
         self.backends: dict[str, Callable[[], Backend]] = self._by_name("register_backends", "backend", callable)
+        self.transports: dict[str, Callable[[str], Transport]] = self._by_name(
+            "register_transports", "transport", callable
+        )
         self.inspections: dict[str, Inspection] = self._by_name(
             "register_inspections", "inspection", lambda value: isinstance(value, Inspection)
         )
