@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip("numba")
 
 from neuraxis.waiting import shown_by
 from neuraxis_snn.backends import kept
-from neuraxis_snn.backends.kept import Kept
+from neuraxis_snn.backends.kept import Kept, called
 from tests.kernel.breakage import disk_full_at
 
 pytestmark = pytest.mark.compiled
@@ -145,19 +148,19 @@ run = {"up": up, "down": down}
 
 
 def test_the_machine_code_of_several_functions_is_kept_whenever_one_is_compiled(folder: Path) -> None:
-    def called(name: str, value: float) -> tuple[float, bool]:
+    def used(name: str, value: float) -> tuple[float, bool]:
         for each in [each for each in sys.modules if each.startswith("neuraxis_network_")]:
             del sys.modules[each]
         code = Kept(SEVERAL)
         return code.call(name, value), not code.run[name].stats.cache_hits
 
-    assert called("up", 1) == (2, True)
-    assert called("down", 1) == (0, True)
-    assert called("down", 0.5) == (-0.5, True)
-    assert [called("up", 1), called("down", 1), called("down", 0.5)] == [(2, False), (0, False), (-0.5, False)]
+    assert used("up", 1) == (2, True)
+    assert used("down", 1) == (0, True)
+    assert used("down", 0.5) == (-0.5, True)
+    assert [used("up", 1), used("down", 1), used("down", 0.5)] == [(2, False), (0, False), (-0.5, False)]
     (machine_code, *_) = (each for each in files(folder) if each.suffix == ".nbc")
     machine_code.write_bytes(b"")
-    assert called("up", 1) == (2, True)
+    assert used("up", 1) == (2, True)
 
 
 def test_one_of_several_functions_serves_where_machine_code_cannot_be_kept(folder: Path) -> None:
@@ -165,3 +168,36 @@ def test_one_of_several_functions_serves_where_machine_code_cannot_be_kept(folde
     with disk_full_at(200):
         assert code.call("up", 1) == 2
         assert code.call("down", 1) == 0
+
+
+def test_what_a_signal_raises_while_arrays_are_handed_over_comes_out_as_it_was_raised() -> None:
+    import numba
+
+    send = ctypes.CDLL(None)["raise"]
+    send.argtypes, send.restype = [ctypes.c_int], ctypes.c_int
+
+    @numba.njit
+    def interrupted(number: int) -> tuple[np.ndarray, int]:
+        send(number)
+        return np.zeros(3), number
+
+    def stop(number: int, _frame: object) -> None:
+        raise KeyboardInterrupt(number)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        with pytest.raises(SystemError, match="returned a result with an exception set"):
+            interrupted(signal.SIGTERM.value)
+        with pytest.raises(KeyboardInterrupt) as raised:
+            called(interrupted, (signal.SIGTERM.value,))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert raised.value.args == (signal.SIGTERM,)
+
+
+def test_a_system_error_of_another_cause_stays_one() -> None:
+    def failing() -> None:
+        raise SystemError("of its own")
+
+    with pytest.raises(SystemError, match="of its own"):
+        called(failing, ())

@@ -60,7 +60,7 @@ class Kept:
 
     def call(self, name: str, *arguments: Any) -> Any:
         """Do the same, at any time, with one of several functions: `run` of the module is a mapping of them."""
-        return self._ready(lambda: self.run[name], arguments)(*arguments)
+        return called(self._ready(lambda: self.run[name], arguments), arguments)
 
     def _ready(self, chosen: Callable[[], Any], arguments: tuple[Any, ...]) -> Callable[..., Any]:
         """Return a function that needs no compiler for such arguments."""
@@ -94,6 +94,21 @@ class Kept:
     def _do_not_keep(self, error: Exception) -> None:
         log.info("machine code is not kept", extra={"facts": {"path": str(self._path), "error": str(error)}})
         sys.modules[self._name] = _module(self._name, self._text.replace("cache=True", "cache=False"), self._path)
+
+
+def called(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    """Return what compiled code returns; what a signal raised meanwhile comes out as it was raised.
+
+    A signal is handled as soon as Python code runs. Numba runs some to hand arrays over, and does not look what that
+    raised: what comes out of it is a SystemError.
+    """
+    try:
+        return function(*arguments)
+    except SystemError as error:
+        first: BaseException = error
+        while first.__cause__ is not None:
+            first = first.__cause__
+        raise first from None
 
 
 def _module(name: str, text: str, path: Path) -> ModuleType:

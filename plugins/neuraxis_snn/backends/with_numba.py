@@ -15,7 +15,7 @@ import numpy as np
 
 from neuraxis.errors import ExtraMissing
 from neuraxis_snn.backends.generate import VARYING, Source
-from neuraxis_snn.backends.kept import Kept
+from neuraxis_snn.backends.kept import Kept, called
 from neuraxis_snn.backends.plan import LANES, Plan, begins, drives_of
 from neuraxis_snn.engine import Engine
 from neuraxis_snn.errors import NetworkInvalid
@@ -341,7 +341,7 @@ class NumbaEngine(Engine):
         others = (
             [self._threads.submit(_quietly, self._function, given) for given in of_parts[1:]] if self._threads else []
         )
-        out, count, events = self._function(*of_parts[0])
+        out, count, events = called(self._function, of_parts[0])
         self._own[0] = (out, events)
         for part, other in enumerate(others, 1):
             self._own[part] = (self._own[part][0], other.result()[2])
