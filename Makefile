@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help run test check lint types contracts cover cover-snn prove science bench bench-snn bench-images gate schema clean
+.PHONY: help run test check lint types contracts cover cover-snn prove science bench bench-snn bench-images gate schema bindings clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -27,6 +27,7 @@ types: $(VENV)/.dev
 
 contracts: $(VENV)/.dev
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m neuraxis_morphogenesis.contracts.build --check
 
 COVERAGE := COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml $(BIN)/python -m coverage
 
@@ -74,6 +75,9 @@ $(VENV)-images/.done: bench/snn/peers_images.txt
 	$(PYTHON) -m venv $(VENV)-images
 	$(VENV)-images/bin/python -m pip install --quiet --disable-pip-version-check -r bench/snn/peers_images.txt
 	@touch $@
+
+bindings: $(VENV)/.dev ## make the bindings of the contracts from their .proto files; refuses a change that breaks others
+	$(BIN)/python -m neuraxis_morphogenesis.contracts.build
 
 clean: ## delete environment, caches and runs
 	rm -rf $(VENV) $(VENV)-peers $(VENV)-images runs .pytest_cache .mypy_cache .ruff_cache .hypothesis htmlcov .coverage .coverage.*

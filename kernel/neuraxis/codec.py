@@ -168,9 +168,21 @@ def _tagged(value: Any, where: str, apart: list[np.ndarray] | None) -> Any:
     declared: MessageType | None = kind.__dict__.get("__neuraxis_message__")
     if declared is not None:
         # field by field, and not as `encode`: an int in a field of floats must come back as an int
-        fields = [_tagged(getattr(value, name), f"{where}.{name}", apart) for name in declared.fields]
+        members = dict(declared.members)
+        fields = [
+            _member(getattr(value, name), members[name], f"{where}.{name}")
+            if name in members
+            else _tagged(getattr(value, name), f"{where}.{name}", apart)
+            for name in declared.fields
+        ]
         return msgpack.Ext(_MESSAGE, _IN_ORDER.encode([declared.name, declared.version, fields]))
     raise TypeError(f"{where} is a {kind.__qualname__}")
+
+
+def _member(value: Any, enumeration: type[Any], where: str) -> Any:
+    if type(value) is not enumeration:
+        raise TypeError(f"{where} is a {type(value).__qualname__} and no {enumeration.__qualname__}")
+    return value.value
 
 
 def unpack(data: bytes, messages: Mapping[tuple[str, int], type[Any]], apart: Sequence[np.ndarray] = ()) -> Any:
@@ -206,10 +218,12 @@ def unpack(data: bytes, messages: Mapping[tuple[str, int], type[Any]], apart: Se
 
 
 def _remade(kind: type[Any], values: list[Any]) -> Any:
-    """Return a message with these values in its fields, as they were: nothing is converted or derived again."""
+    """Return a message with these values in its fields, as they were: nothing else is converted or derived again."""
     names = kind.__neuraxis_message__.fields
     if len(names) != len(values):
         raise ValueError(f"message type {kind.__neuraxis_message__} has {len(names)} fields, not {len(values)}")
+    for name, enumeration in kind.__neuraxis_message__.members:
+        values[names.index(name)] = enumeration(values[names.index(name)])
     if issubclass(kind, msgspec.Struct):
         return kind(**dict(zip(names, values, strict=True)))
     remade = object.__new__(kind)

@@ -8,6 +8,7 @@ passed on without a copy, a view is copied and counted.
 
 from __future__ import annotations
 
+import enum
 import types
 import typing
 from functools import cache
@@ -112,6 +113,7 @@ class MessageType(Struct, frozen=True):
         fields: Names of all fields, in order.
         arrays: Fields that hold arrays, with what they must look like (None: any array).
         nests: Fields that may hold arrays further down: in unions, tuples and other messages.
+        members: Fields that hold a member of an enumeration, with the enumeration.
     """
 
     name: str
@@ -120,6 +122,7 @@ class MessageType(Struct, frozen=True):
     fields: tuple[str, ...]
     arrays: tuple[tuple[str, ArraySpec | None], ...]
     nests: tuple[str, ...]
+    members: tuple[tuple[str, type[enum.Enum]], ...] = ()
 
     def __str__(self) -> str:
         return f"{self.name}/{self.version}"
@@ -129,7 +132,8 @@ def message(name: str, *, version: int = 1) -> Callable[[type[T]], type[T]]:
     """Register a class as a message type.
 
     The class is a frozen attrs class or a frozen `msgspec.Struct`. Its fields are scalars, None,
-    literals, tuples, unions, arrays, or other registered messages.
+    literals, tuples, unions, arrays, or other registered messages. A field may be an `IntEnum` or `StrEnum`,
+    of which its value is written.
 
     Example:
         >>> @message("question")
@@ -147,11 +151,14 @@ def message(name: str, *, version: int = 1) -> Callable[[type[T]], type[T]]:
         _require_frozen(cls)
         hints, fields = typing.get_type_hints(cls, include_extras=True), field_names(cls)
         for field in fields:
-            _require_immutable(cls, field, hints[field])
+            if not _is_enumeration(hints[field]):
+                _require_immutable(cls, field, hints[field])
         _require_canonical(cls, fields)
         arrays = tuple((field, _spec_of(hints[field])) for field in fields if _is_array(hints[field]))
         nests = tuple(field for field in fields if not _is_array(hints[field]) and _may_hold_arrays(hints[field]))
-        cls.__neuraxis_message__ = MessageType(name, version, cls, fields, arrays, nests)  # type: ignore[attr-defined]
+        members = tuple((field, hints[field]) for field in fields if _is_enumeration(hints[field]))
+        declared = MessageType(name, version, cls, fields, arrays, nests, members)
+        cls.__neuraxis_message__ = declared  # type: ignore[attr-defined]
         return cls
 
     return register
@@ -222,6 +229,10 @@ def _require_canonical(cls: type[Any], fields: tuple[str, ...]) -> None:
         else:
             return
     raise DeclarationInvalid(subject=f"message {cls.__qualname__}", reason=reason, remedy=remedy)
+
+
+def _is_enumeration(hint: Any) -> bool:
+    return isinstance(hint, type) and issubclass(hint, enum.IntEnum | enum.StrEnum)
 
 
 def _is_array(hint: Any) -> bool:

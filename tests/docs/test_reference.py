@@ -20,6 +20,7 @@ import pytest
 
 import neuraxis
 import neuraxis_cognition
+import neuraxis_morphogenesis
 import neuraxis_snn
 from neuraxis import wiring
 from neuraxis.cli import main
@@ -270,15 +271,23 @@ def test_every_field_of_the_manifest_is_listed() -> None:
 # ------------------------------------------------------------------------------------ errors
 
 
+PACKAGES = (neuraxis, neuraxis_snn, neuraxis_cognition, neuraxis_morphogenesis)
+
+
 def errors(root: type[NeuraxisError] = NeuraxisError) -> list[type[NeuraxisError]]:
     """Return every class of the tree that has a code of its own, in the kernel and in the plugins that come with it."""
     own = [root] if "code" in vars(root) and root is not NeuraxisError else []
-    ours = root.__module__.partition(".")[0] in ("neuraxis", "neuraxis_snn", "neuraxis_cognition")
+    ours = root.__module__.partition(".")[0] in (
+        "neuraxis",
+        "neuraxis_snn",
+        "neuraxis_cognition",
+        "neuraxis_morphogenesis",
+    )
     return [*(own if ours else []), *(each for below in root.__subclasses__() for each in errors(below))]
 
 
 def test_every_error_is_listed_with_its_code_and_exit_code() -> None:
-    for package in (neuraxis, neuraxis_snn, neuraxis_cognition):
+    for package in PACKAGES:
         for found in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
             if found.name.endswith((".errors", ".data")):
                 importlib.import_module(found.name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+from enum import IntEnum
 from typing import Any
 
 import attrs
@@ -16,6 +17,17 @@ from hypothesis.extra import numpy as hnp
 from neuraxis import codec, message
 from neuraxis.codec import APART_BYTES_MIN, ArrayHasher, canonical_array, decode, encode, pack, unpack
 from tests.kernel.actors import Frame, Point
+
+
+class Colour(IntEnum):
+    RED = 1
+
+
+@message("painted")
+@attrs.frozen
+class Painted:
+    colour: Colour
+
 
 MESSAGES = {("test-point", 1): Point, ("test-frame", 1): Frame}
 
@@ -97,6 +109,16 @@ def test_integer_in_a_field_of_floats_comes_back_as_an_integer() -> None:
     point = unpack(pack(Point("p", 1, 2.0)), MESSAGES)
     assert (type(point.x), type(point.y)) == (int, float)
     assert encode(point) == encode(Point("p", 1, 2.0))
+
+
+def test_member_of_an_enumeration_comes_back_as_that_member_and_nothing_else_is_written_as_one() -> None:
+    painted = Painted(Colour.RED)
+    again = unpack(pack([painted]), {("painted", 1): Painted})
+    assert again == [painted]
+    assert again[0].colour is Colour.RED
+    assert decode(encode(painted), Painted).colour is Colour.RED
+    with pytest.raises(TypeError, match=r"value.colour is a int and no Colour"):
+        pack(Painted(1))  # type: ignore[arg-type]
 
 
 def test_order_of_a_dict_is_kept() -> None:
