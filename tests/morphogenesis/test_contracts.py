@@ -205,9 +205,9 @@ def test_removed_and_renumbered_members_are_found(published: Any) -> None:
         found["CommandType"].value[3].number = 99
 
     assert changed(published, change) == [
-        "CommandType.COMMAND_OPTIMIZER was 3 and is 99",
         "HealthStatus.HEALTH_STATUS_CRITICAL is gone",
-    ][::-1]
+        "CommandType.COMMAND_OPTIMIZER was 3 and is 99",
+    ]
 
 
 def test_additions_break_nobody(published: Any) -> None:
