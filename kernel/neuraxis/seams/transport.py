@@ -17,10 +17,15 @@ away for a while. `neuraxis.cluster` numbers, repeats and checks what it sends, 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final, Protocol, runtime_checkable
 
+from neuraxis.errors import TransportUnusable
+
 Buffer = bytes | bytearray | memoryview
+
+_RUN_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 CONDUCTOR: Final = 0
 """The member that starts workers, watches them, and ends the run."""
@@ -77,10 +82,10 @@ class Transport(Protocol):
         """Reserve the name of a run, and make what its members need.
 
         Args:
-            run: Letters, digits, `-`, `_` and `.`.
+            run: Up to 100 letters, digits, `-`, `_` and `.`; neither `-` nor `.` first (`check_run_name`).
 
         Raises:
-            TransportUnusable: A run of that name is there already.
+            TransportUnusable: A run of that name is there already, or it is no name.
         """
 
     def join(self, run: str, member: int) -> Link:
@@ -94,3 +99,21 @@ class Transport(Protocol):
 
     def remove(self, run: str) -> None:
         """Delete everything of a run from the other side. Harmless if there is nothing."""
+
+
+def check_run_name(transport: str, run: str) -> None:
+    """Refuse what cannot be the name of a run: each transport does in `create` and `join`.
+
+    Args:
+        transport: Name of the transport, for the error.
+        run: The name.
+
+    Raises:
+        TransportUnusable: It is empty, too long, or has other characters than `create` says.
+    """
+    if _RUN_NAME.fullmatch(run) is None:
+        raise TransportUnusable(
+            transport=transport,
+            reason=f"{run[:120]!r} cannot be the name of a run",
+            remedy="Take up to 100 letters, digits, -, _ and . (neither - nor . first).",
+        )

@@ -8,5 +8,14 @@ import pytest.
 from neuraxis.testing.actor_suite import ActorSuite
 from neuraxis.testing.population_suite import PopulationSuite
 from neuraxis.testing.suite import Clause, Suite, assert_uses_public_doors, run_suite
+from neuraxis.testing.transport_suite import TransportSuite
 
-__all__ = ["ActorSuite", "Clause", "PopulationSuite", "Suite", "assert_uses_public_doors", "run_suite"]
+__all__ = [
+    "ActorSuite",
+    "Clause",
+    "PopulationSuite",
+    "Suite",
+    "TransportSuite",
+    "assert_uses_public_doors",
+    "run_suite",
+]
