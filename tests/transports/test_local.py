@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from neuraxis.cluster import local
+from neuraxis.cluster import local, local_stream
 from neuraxis.cluster.local import Local
 from neuraxis.errors import TransportUnusable
 from neuraxis.testing import TransportSuite
@@ -111,7 +111,7 @@ def test_a_member_that_is_stopped_holds_up_nobody_and_is_replaced() -> None:
 def test_frames_to_a_member_that_does_not_read_are_dropped_whole_beyond_a_bound(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(local, "WAITING_BYTES_MAX", 10_000_000)
+    monkeypatch.setattr(local_stream, "WAITING_BYTES_MAX", 10_000_000)
     monkeypatch.setattr(local, "CLOSE_WAIT_S", 0.1)
     transport = Local()
     transport.create("digits")

@@ -65,7 +65,9 @@ class TransportSuite(Suite):
         with _Run(self) as run:
             one, two = run.join(1), run.join(2)
             many = [bytes([each % 256]) * (each % 5) for each in range(3_000)]
-            for parts in ([], [b""], [b"ab", bytearray(b"cd"), memoryview(b"ef")], [b"h", _pattern(200_000)], many):
+            mixed: list[Buffer] = [b"ab", bytearray(b"cd"), memoryview(b"ef")]
+            trials: tuple[Sequence[Buffer], ...] = ([], [b""], mixed, [b"h", _pattern(200_000)], many)
+            for parts in trials:
                 one.send(2, parts)
                 assert _next(two, one) == b"".join(parts)
 
@@ -406,4 +408,3 @@ def _refused(use: Callable[[], object], kind: type[Exception], naming: str = "")
         assert naming in text, f"{text!r} does not name {naming!r}"
         return text
     raise AssertionError(f"it raises no {kind.__name__}")
-
