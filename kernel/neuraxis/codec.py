@@ -147,41 +147,74 @@ def pack(value: Any, apart: list[np.ndarray] | None = None) -> bytes:
         TypeError: Another type is in the tree; the text says where.
         OverflowError: An integer needs more than 64 bits.
     """
-    return _IN_ORDER.encode(_tagged(value, "value", apart))
+    try:
+        return _IN_ORDER.encode(_tagged(value, apart))
+    except _Alien as alien:
+        raise TypeError(f"value{''.join(reversed(alien.where))} {alien.what}") from None
 
 
-def _tagged(value: Any, where: str, apart: list[np.ndarray] | None) -> Any:
+_PLAIN: Final = frozenset((int, float, str, bytes, bool, type(None)))
+
+
+class _Alien(Exception):
+    """Something that has no packed form, and where it is, the innermost place first."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what
+        self.where: list[str] = []
+
+    def within(self, place: str) -> _Alien:
+        self.where.append(place)
+        return self
+
+
+def _tagged(value: Any, apart: list[np.ndarray] | None) -> Any:
     kind = type(value)
-    if kind is np.ndarray and apart is not None and value.nbytes >= APART_BYTES_MIN:
+    if kind in _PLAIN:
+        return value
+    if kind is np.ndarray:
+        if apart is None or value.nbytes < APART_BYTES_MIN:
+            return value
         apart.append(canonical_array(value))
         return msgpack.Ext(_APART, msgpack.encode(len(apart) - 1))
-    if kind in (int, float, str, bytes, bool, type(None), np.ndarray) or isinstance(value, np.generic):
-        return value
     if kind is list or kind is tuple:
-        items = [_tagged(item, f"{where}[{index}]", apart) for index, item in enumerate(value)]
+        items = list(value)
+        for index, item in enumerate(items):
+            if type(item) not in _PLAIN:
+                items[index] = _part(item, f"[{index}]", apart)
         return items if kind is list else msgpack.Ext(_TUPLE, _IN_ORDER.encode(items))
     if kind is dict:
         for key in value:
             if type(key) not in (str, int):
-                raise TypeError(f"{where} has a key of type {type(key).__qualname__}; keys are text or integers")
-        return {key: _tagged(item, f"{where}.{key}", apart) for key, item in value.items()}
+                raise _Alien(f"has a key of type {type(key).__qualname__}; keys are text or integers")
+        return {key: _part(item, f".{key}", apart) for key, item in value.items()}
+    if isinstance(value, np.generic):
+        return value
     declared: MessageType | None = kind.__dict__.get("__neuraxis_message__")
     if declared is not None:
         # field by field, and not as `encode`: an int in a field of floats must come back as an int
         members = dict(declared.members)
         fields = [
-            _member(getattr(value, name), members[name], f"{where}.{name}")
+            _member(getattr(value, name), members[name], f".{name}")
             if name in members
-            else _tagged(getattr(value, name), f"{where}.{name}", apart)
+            else _part(getattr(value, name), f".{name}", apart)
             for name in declared.fields
         ]
         return msgpack.Ext(_MESSAGE, _IN_ORDER.encode([declared.name, declared.version, fields]))
-    raise TypeError(f"{where} is a {kind.__qualname__}")
+    raise _Alien(f"is a {kind.__qualname__}")
 
 
-def _member(value: Any, enumeration: type[Any], where: str) -> Any:
+def _part(value: Any, place: str, apart: list[np.ndarray] | None) -> Any:
+    try:
+        return _tagged(value, apart)
+    except _Alien as alien:
+        raise alien.within(place) from None
+
+
+def _member(value: Any, enumeration: type[Any], place: str) -> Any:
     if type(value) is not enumeration:
-        raise TypeError(f"{where} is a {type(value).__qualname__} and no {enumeration.__qualname__}")
+        raise _Alien(f"is a {type(value).__qualname__} and no {enumeration.__qualname__}").within(place)
     return value.value
 
 

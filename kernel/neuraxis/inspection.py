@@ -89,7 +89,7 @@ def _chosen(name: str, opened: Opened) -> Inspection:
 
 def _paths(folder: Path, wiring: Wiring, inspection: Inspection, name: str, only: str | None) -> dict[str, Actor]:
     found: dict[str, Actor] = {}
-    for position in wiring.real():
+    for position in wiring.made():
         actor = wiring.actors[position]
         if isinstance(actor, inspection.kinds):
             found[wiring.paths[position]] = actor

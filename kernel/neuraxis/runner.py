@@ -12,6 +12,8 @@ from neuraxis.blueprint import Blueprint, History, ScriptedInput, replay, replay
 from neuraxis.errors import InvariantBroken, told
 from neuraxis.journal.log import EffectRecords
 from neuraxis.journal.record import BlockDigest, InputRecord
+from neuraxis.scheduler import state
+from neuraxis.scheduler.envelope import first_id
 from neuraxis.wiring import INPUT
 
 if TYPE_CHECKING:
@@ -125,6 +127,31 @@ class Runner:
         self._scripted = deque(sorted(self._blueprint.inputs, key=lambda each: each.tick)[done:])
         self._inject_scripted()
 
+    def begin_part(self, history: History, snapshot: Snapshot | None) -> None:
+        """Bring one worker's part of a run to where its snapshot stands, or to the end of tick 0.
+
+        Mail of other workers is not there yet, so nothing is executed behind the snapshot. Recorded inputs behind
+        it are injected again when their tick comes, like those of the scenario that follow them.
+        """
+        scheduler = self.scheduler
+        scheduler.effects.recall(set(history.intents), history.outcomes(), only=False)
+        if snapshot is None:
+            scheduler.start()
+            scheduler.advance(0)
+        else:
+            state.restore(scheduler, snapshot.state)
+        recorded = [ScriptedInput(each.tick, each.target, each.port, each.payload) for each in history.inputs]
+        done = scheduler.next_external[INPUT] - first_id(scheduler.wiring.position[INPUT])
+        scripted = sum(1 for record in history.inputs if record.scripted)
+        rest = sorted(self._blueprint.inputs, key=lambda each: each.tick)[scripted:]
+        self._scripted = deque([*recorded[done:], *rest[max(0, done - len(recorded)) :]])
+        self._inject_scripted()
+
+    @property
+    def next_input(self) -> int | None:
+        """The tick at whose end the scenario's next input is injected, or None."""
+        return self._scripted[0].tick if self._scripted else None
+
     def rebuild(self, snapshot: Snapshot | None) -> None:
         """After a failure: build the state at the end of the last good tick from the records."""
         end = self.scheduler.calendar.now
@@ -181,7 +208,10 @@ class Runner:
     def _inject_scripted(self) -> None:
         while self._scripted and self._scripted[0].tick <= self.scheduler.calendar.now:
             each = self._scripted.popleft()
-            self.inject(each.path, each.port, each.payload, scripted=True)
+            if self.scheduler.wiring.here[self.scheduler.wiring.position[each.path]]:
+                self.inject(each.path, each.port, each.payload, scripted=True)
+            else:
+                self.scheduler.next_external[INPUT] += 1  # another worker injects it; the number is taken
 
     def inject(self, path: str, port: str, payload: Any, *, scripted: bool = False) -> MessageId:
         """Journal an input, then inject it.

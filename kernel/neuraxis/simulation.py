@@ -102,6 +102,7 @@ class Simulation:
         folder: Where its records lie; None keeps them in memory.
         settings: What does not decide the run.
         signer: Signs the snapshots that are written, if it is set.
+        facts: Further facts for the manifests of snapshots.
     """
 
     def __init__(
@@ -139,7 +140,7 @@ class Simulation:
             sink = new_sink(Path(folder), blueprint.messages(wiring), plugins, durable=settings.durable)
         self._open(blueprint, wiring, sink, Path(folder) if folder is not None else None, plugins, settings)
         try:
-            sink.append(self._header())
+            sink.append(self.header())
             self._begin(History(), None)
         except BaseException:
             self._runner.close()
@@ -205,6 +206,47 @@ class Simulation:
             raise
         return self
 
+    @classmethod
+    def part(
+        cls,
+        blueprint: Blueprint,
+        wiring: Wiring,
+        records: list[Record],
+        sink: RecordSink,
+        *,
+        snapshot: Snapshot | None,
+        folder: Path,
+        run: str,
+        plugins: Plugins | None,
+        settings: Settings,
+    ) -> Self:
+        """Open one worker's part of a run. `neuraxis.cluster` drives it, and it only.
+
+        Args:
+            blueprint: What decides the run.
+            wiring: The graph, with the actors of this worker made.
+            records: What is known of the run's past: inputs, intents and outcomes.
+            sink: Where records go; takes the header first.
+            snapshot: The worker's part of a snapshot to begin from; None is the beginning.
+            folder: Where the worker's records lie.
+            run: Name of the whole run, a part of the keys of effects.
+            plugins: Plugins whose observer hooks are called.
+            settings: What does not decide results.
+        """
+        self = cls.__new__(cls)
+        self._open(blueprint, wiring, sink, folder, plugins, settings, run=run)
+        try:
+            sink.append(self.header())
+            if self.settings.trace == "full":
+                self._runner.write_trace(folder / TRACE_NAME, after=snapshot.tick if snapshot is not None else -1)
+            self._runner.begin_part(History(records), snapshot)
+            if plugins is not None:
+                plugins.notify("simulation_opened", name=self.name, folder=folder, tick=self.tick)
+        except BaseException:
+            self._runner.close()
+            raise
+        return self
+
     def _open(
         self,
         blueprint: Blueprint,
@@ -213,18 +255,22 @@ class Simulation:
         folder: Path | None,
         plugins: Plugins | None,
         settings: Settings,
+        run: str = "",
     ) -> None:
         self.blueprint = blueprint
+        self._run = run
         self.folder = folder
         self.settings = settings
         self._plugins = plugins
         self.signer: Signer | None = None
+        self.facts: dict[str, Any] = {}
         self._base_name = ""
         self._closed = False
         self._runner = Runner(blueprint, wiring, sink, settings, self.run_name)
         self._runner.on_snapshot_due = self.snapshot
 
-    def _header(self) -> Header:
+    def header(self) -> Header:
+        """Return the first record of the run's journal."""
         settings = self.settings
         return Header(
             format=FORMAT,
@@ -267,6 +313,11 @@ class Simulation:
         return self._runner.scheduler
 
     @property
+    def runner(self) -> Runner:
+        """What drives the scheduler; for other rooms of the kernel."""
+        return self._runner
+
+    @property
     def wiring(self) -> Wiring:
         """The wired graph, to look at."""
         return self._scheduler.wiring
@@ -279,7 +330,7 @@ class Simulation:
     @property
     def run_name(self) -> str:
         """Name of the run: its folder's, or the scenario's."""
-        return self.folder.name if self.folder is not None else self.name
+        return self._run or (self.folder.name if self.folder is not None else self.name)
 
     @property
     def tick(self) -> int:
@@ -477,6 +528,7 @@ class Simulation:
             "semantic": self._scheduler.wiring.semantic.hex(),
             "neuraxis": __version__,
             "digests": self.digests,
+            **self.facts,
         }
         snapshot = Snapshot(facts=facts, state=state.capture(self._scheduler))
         if self.folder is not None:
@@ -565,7 +617,7 @@ class Simulation:
 
     def _known(self, path: str) -> str:
         wiring = self._scheduler.wiring
-        real = [wiring.paths[position] for position in wiring.real()]
+        real = [wiring.paths[position] for position in wiring.made()]
         if path not in real:
             raise UsageInvalid(what=f"there is no actor {path!r}", remedy=suggestion(path, real))
         return path

@@ -17,7 +17,7 @@ from neuraxis.message import ArraySpec, MessageType, message_type
 from neuraxis.parameter import Resource, Unfit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
     from fractions import Fraction
 
 INPUT: Final = "@input"
@@ -66,6 +66,7 @@ class Wiring(Struct, frozen=True):
         determinism: Effective class by position: the weakest of the actor and all upstream of it.
         shards: Shard by position; each class has its own 64.
         semantic: SHA-256 over the canonical form of all that may decide a result.
+        here: By position, whether what is there runs in this process; all True but in a worker of a distributed run.
     """
 
     name: str
@@ -79,10 +80,15 @@ class Wiring(Struct, frozen=True):
     determinism: tuple[Determinism, ...]
     shards: tuple[int, ...]
     semantic: bytes
+    here: tuple[bool, ...]
 
     def real(self) -> range:
         """Return the positions of all real actors."""
         return range(len(PSEUDO_PATHS), len(self.paths))
+
+    def made(self) -> Sequence[int]:
+        """Return the positions of the real actors that run in this process, ascending."""
+        return [position for position in self.real() if self.here[position]]
 
     def messages(self) -> dict[tuple[str, int], type[Any]]:
         """Return the registered message classes of the graph's ports and effects, by (name, version)."""
@@ -114,21 +120,25 @@ def _nested(kind: Any) -> Iterator[MessageType]:
         yield from _nested(part)
 
 
-def wire(graph: Graph) -> Wiring:
+def wire(graph: Graph, shards: Container[int] | None = None) -> Wiring:
     """Make the actors of a graph, check everything at once, and return it ready to run.
+
+    Args:
+        graph: The graph.
+        shards: Only actors of these shards are made, for a worker that owns them; None makes all.
 
     Raises:
         ScenarioInvalid: With every mistake in the graph.
     """
-    found = examine(graph)
+    found = examine(graph, shards)
     if found.problems:
         raise ScenarioInvalid(name=graph.name, problems=tuple(found.problems))
     return found.wiring()
 
 
-def examine(graph: Graph) -> Examination:
-    """Make the actors of a graph and check everything, without giving up at mistakes."""
-    found = Examination(graph)
+def examine(graph: Graph, shards: Container[int] | None = None) -> Examination:
+    """Make the actors of a graph and check everything, without giving up at mistakes. Arguments as for `wire`."""
+    found = Examination(graph, shards)
     found.actors_stand_alone()
     found.make_actors()
     found.channels_join()
@@ -147,15 +157,16 @@ class Examination:
         actors: The actors that could be made, by path.
     """
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, shards: Container[int] | None = None) -> None:
         self.graph = graph
+        self._shards = shards
         self.problems: list[Problem] = []
         self.specs: dict[str, ActorSpec] = {}
         self.actors: dict[str, Actor] = {}
 
     def wiring(self) -> Wiring:
         """Return the graph ready to run; there must be no problems."""
-        return _assemble(self.graph, self.specs, self.actors)
+        return _assemble(self.graph, self.specs, self.actors, self._shards)
 
     def problem(self, spec: ActorSpec | ChannelSpec, key: str, got: str, expected: str) -> None:
         subject = spec.key or (spec.path if isinstance(spec, ActorSpec) else spec.name)
@@ -188,12 +199,15 @@ class Examination:
             self.problems.append(Problem(where="", key="actors", got=f"{len(self.specs)} actors", expected=remedy))
 
     def make_actors(self) -> None:
+        shards = None if self._shards is None else _shards_of(self.specs, self.graph.channels)
         for spec in sorted(self.specs.values(), key=lambda spec: spec.path):
             before = len(self.problems)
             accepted = self.accept(spec)
             if len(self.problems) > before:
                 continue
             self.specs[spec.path] = replace(spec, parameters=accepted)
+            if shards is not None and self._shards is not None and shards[spec.path] not in self._shards:
+                continue  # another worker makes it
             try:
                 self.actors[spec.path] = spec.cls(**accepted)
             except InputError as error:
@@ -319,14 +333,17 @@ def _find_cycle(edges: Mapping[str, list[str]]) -> list[str] | None:
 # ---------------------------------------------------------------------------------- assembly
 
 
-def _assemble(graph: Graph, specs: Mapping[str, ActorSpec], actors: Mapping[str, Actor]) -> Wiring:
+def _assemble(
+    graph: Graph, specs: Mapping[str, ActorSpec], actors: Mapping[str, Actor], owned: Container[int] | None
+) -> Wiring:
     paths = (*PSEUDO_PATHS, *sorted(specs))
     position = {path: index for index, path in enumerate(paths)}
     channels = tuple(sorted(graph.channels, key=_channel_order))
     leaving: dict[str, list[ChannelSpec]] = {}
     for channel in channels:
         leaving.setdefault(channel.source, []).append(channel)
-    determinism = _effective_classes(paths, specs, channels)
+    determinism = _effective_classes(specs, channels)
+    shards = _shards_of(specs, channels)
     return Wiring(
         name=graph.name,
         tick=graph.tick,
@@ -335,16 +352,14 @@ def _assemble(graph: Graph, specs: Mapping[str, ActorSpec], actors: Mapping[str,
         actors=[actors.get(path) for path in paths],
         specs=tuple(specs.get(path) for path in paths),
         routes=tuple(
-            _routes(specs[path], actors[path], leaving.get(path, ()), position) if path in specs else {}
+            _routes(specs[path], actors[path], leaving.get(path, ()), position) if path in actors else {}
             for path in paths
         ),
         channels=channels,
-        determinism=determinism,
-        shards=tuple(
-            _shard(path, specs.get(path)) + SHARDS * DETERMINISM_CLASSES.index(each)
-            for path, each in zip(paths, determinism, strict=True)
-        ),
+        determinism=tuple(determinism[path] for path in paths),
+        shards=tuple(shards[path] for path in paths),
         semantic=hashlib.sha256(rfc8785.dumps(semantic_form(graph.tick, specs.values(), channels))).digest(),
+        here=tuple(owned is None or shards[path] in owned for path in paths),
     )
 
 
@@ -366,22 +381,28 @@ def _routes(
     }
 
 
-def _effective_classes(
-    paths: tuple[str, ...], specs: Mapping[str, ActorSpec], channels: tuple[ChannelSpec, ...]
-) -> tuple[Determinism, ...]:
+def _shards_of(specs: Mapping[str, ActorSpec], channels: Iterable[ChannelSpec]) -> dict[str, int]:
+    """Return the shard of every path, the pseudo paths among them; each determinism class has its own."""
+    return {
+        path: _shard(path, specs.get(path)) + SHARDS * DETERMINISM_CLASSES.index(each)
+        for path, each in _effective_classes(specs, channels).items()
+    }
+
+
+def _effective_classes(specs: Mapping[str, ActorSpec], channels: Iterable[ChannelSpec]) -> dict[str, Determinism]:
     rank = dict.fromkeys(PSEUDO_PATHS, 0)
     rank.update((path, DETERMINISM_CLASSES.index(spec.cls.determinism)) for path, spec in specs.items())
     leaving: dict[str, set[str]] = {}
     for channel in channels:
         leaving.setdefault(channel.source, set()).add(channel.target)
     for weakest in range(len(DETERMINISM_CLASSES) - 1, 0, -1):
-        reached = [path for path in paths if rank[path] == weakest]
+        reached = [path for path in rank if rank[path] == weakest]
         while reached:
             for target in sorted(leaving.get(reached.pop(), ())):
-                if rank[target] < weakest:
+                if rank.get(target, weakest) < weakest:
                     rank[target] = weakest
                     reached.append(target)
-    return tuple(DETERMINISM_CLASSES[rank[path]] for path in paths)
+    return {path: DETERMINISM_CLASSES[each] for path, each in rank.items()}
 
 
 def _shard(path: str, spec: ActorSpec | None) -> int:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, final
 from neuraxis.scheduler.envelope import canonical_order, first_id
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from neuraxis.scheduler.envelope import Envelope
 
 Mail = dict[int, list["Envelope"]]
@@ -97,6 +99,34 @@ class Calendar:
         self._unsorted.clear()
         everything = {tick: self._later[tick] for tick in sorted(self._later)}
         return {self.now + 1: self.soon, **everything} if self.soon else everything
+
+    def hand_over(self, here: Sequence[bool]) -> list[tuple[int, int, list[Envelope]]]:
+        """Remove all future mail for receivers that are not here, and return it.
+
+        Args:
+            here: By position, whether a receiver is.
+
+        Returns:
+            (tick in which it is due, receiver, inbox), in the order of ticks.
+        """
+        leaving = [
+            (tick, receiver, mail.pop(receiver))
+            for tick, mail in self.pending().items()
+            for receiver in [each for each in mail if not here[each if each >= 0 else ~each]]
+        ]
+        if leaving:
+            self._drop_empty_pages()
+        return leaving
+
+    def take_over(self, tick: int, receiver: int, inbox: list[Envelope]) -> None:
+        """Add mail that another worker handed over: what was sent up to the end of `now`, due after it."""
+        mail = self.due(tick)
+        present = mail.get(receiver)
+        if present is None:
+            mail[receiver] = inbox
+        else:
+            present += inbox
+            present.sort(key=canonical_order)
 
     def withdraw(self, position: int, first: int) -> None:
         """Remove all future envelopes that the actor at `position` sent, from message id `first` on."""

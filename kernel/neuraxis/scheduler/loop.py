@@ -105,7 +105,7 @@ class Scheduler:
         self._traps: dict[int, Callable[[int], None]] = {}
         self._parked: list[Activation] = []
         self._plan: list[tuple[Any, Handlers, Runner | None]] = [
-            self._admit(position) if position in wiring.real() else (None, {}, self._collect)
+            self._admit(position) if wiring.actors[position] is not None else (None, {}, self._collect)
             for position in range(len(wiring.paths))
         ]
         self.prepares: list[Callable[[int, Mail], None]] = []
@@ -406,9 +406,11 @@ class Scheduler:
         """Put the start of every actor that wants one into tick 0. Called once, on a new run."""
         message = self.next_external[STARTER]
         for position in self.wiring.real():
-            if START in self._plan[position][1]:
-                self.calendar.soon[position] = [(-1, message, START, None, None)]
-                message += 1
+            spec = self.wiring.specs[position]
+            if spec is not None and START in spec.cls.declaration.handlers:
+                if self.wiring.here[position]:
+                    self.calendar.soon[position] = [(-1, message, START, None, None)]
+                message += 1  # also for those that other workers start: ids do not tell who runs what
         self.next_external[STARTER] = message
 
     def inject(self, position: int, port: str, payload: Any) -> MessageId:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import asdict
 
 from neuraxis.codec import NOT_CANONICAL, pack
 from neuraxis.errors import StateNotCapturable, told
+from neuraxis.graph import OUTPUT
 from neuraxis.scheduler.effects import Intent
-from neuraxis.scheduler.limits import DeadLetter
+from neuraxis.scheduler.envelope import source_of
+from neuraxis.scheduler.limits import DEAD_LETTERS_KEPT, DeadLetter
 from neuraxis.scheduler.supervision import GuardState
 from neuraxis.trace.digest import ChainState
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from neuraxis.scheduler.calendar import Mail
     from neuraxis.scheduler.loop import Scheduler
+    from neuraxis.wiring import Wiring
 
 
 def capture(scheduler: Scheduler) -> dict[str, Any]:
@@ -29,7 +33,7 @@ def capture(scheduler: Scheduler) -> dict[str, Any]:
     wiring = scheduler.wiring
     return {
         "scheduler": _scheduler(scheduler),
-        "actors": {wiring.paths[position]: _actor(scheduler, position) for position in wiring.real()},
+        "actors": {wiring.paths[position]: _actor(scheduler, position) for position in wiring.made()},
     }
 
 
@@ -64,6 +68,84 @@ def restore(scheduler: Scheduler, captured: Mapping[str, Any]) -> None:
     scheduler.outputs.extend((tick, tuple(envelope)) for tick, envelope in own["outputs"])
     scheduler.recorder.restore({shard: ChainState(*each) for shard, each in own["chains"].items()})
     scheduler.effects.reopen([Intent(*each) for each in own["intents"]])
+
+
+def part_of(captured: Mapping[str, Any], wiring: Wiring, *, first: bool) -> dict[str, Any]:
+    """Return what one worker of a distributed run takes of a captured state.
+
+    Args:
+        captured: What `capture` returned in one process, or `merged`.
+        wiring: The wiring of the worker.
+        first: Whether it takes the counts, of which only the sum over all workers has a meaning.
+    """
+    own, here, position = captured["scheduler"], wiring.here, wiring.position
+
+    def is_here(path: str) -> bool:
+        return here[position[path]]
+
+    def kept(mail: list[Any]) -> list[Any]:
+        return [each for each in mail if here[each[0] if each[0] >= 0 else ~each[0]]]
+
+    mail = [[tick, kept(each)] for tick, each in own["mail"]]
+    counts = own["dead_letters"]["counts"] if first else {}
+    letters = [each for each in own["dead_letters"]["newest"] if is_here(DeadLetter(*each).target)]
+    return {
+        "scheduler": {
+            **own,
+            "delivered": own["delivered"] if first else 0,
+            "mail": [[tick, each] for tick, each in mail if each],
+            "next": {path: each for path, each in own["next"].items() if is_here(path)},
+            "backlogs": kept(own["backlogs"]),
+            "guards": {path: each for path, each in own["guards"].items() if is_here(path)},
+            "dead_letters": {"counts": counts, "newest": letters},
+            "outputs": own["outputs"] if is_here(OUTPUT) else [],
+            "chains": {
+                shard: each
+                for shard, each in own["chains"].items()
+                if any(here[at] for at, its in enumerate(wiring.shards) if its == shard)
+            },
+            "intents": [each for each in own["intents"] if here[source_of(Intent(*each).ticket)]],
+        },
+        "actors": {path: each for path, each in captured["actors"].items() if is_here(path)},
+    }
+
+
+def merged(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the state of a whole run from those that its workers captured at the end of one tick."""
+    all_of = [part["scheduler"] for part in parts]
+    mail: dict[int, list[Any]] = {}
+    counts: dict[str, int] = {}
+    for own in all_of:
+        for tick, each in own["mail"]:
+            mail.setdefault(tick, []).extend(each)
+        for reason, count in own["dead_letters"]["counts"].items():
+            counts[reason] = counts.get(reason, 0) + count
+    letters = [DeadLetter(*each) for own in all_of for each in own["dead_letters"]["newest"]]
+    letters.sort(key=lambda each: (each.tick, each.target, each.id))
+    return {
+        "scheduler": {
+            "now": all_of[0]["now"],
+            "delivered": sum(own["delivered"] for own in all_of),
+            "mail": [[tick, sorted(mail[tick], key=itemgetter(0))] for tick in sorted(mail)],
+            "next": _joined(own["next"] for own in all_of),
+            "next_external": all_of[0]["next_external"],
+            "backlogs": sorted((each for own in all_of for each in own["backlogs"]), key=itemgetter(0)),
+            "guards": _joined(own["guards"] for own in all_of),
+            "dead_letters": {
+                "counts": dict(sorted(counts.items())),
+                "newest": [list(asdict(each).values()) for each in letters[-DEAD_LETTERS_KEPT:]],
+            },
+            "outputs": [each for own in all_of for each in own["outputs"]],
+            "chains": _joined(own["chains"] for own in all_of),
+            "intents": sorted((each for own in all_of for each in own["intents"]), key=itemgetter(0)),
+        },
+        "actors": _joined(part["actors"] for part in parts),
+    }
+
+
+def _joined(parts: Iterable[Mapping[Any, Any]]) -> dict[Any, Any]:
+    whole = {key: value for part in parts for key, value in part.items()}
+    return {key: whole[key] for key in sorted(whole)}
 
 
 def _scheduler(scheduler: Scheduler) -> dict[str, Any]:
