@@ -112,6 +112,10 @@ class NeuraxisError(Exception):
         super().__init__()
         self.__dict__.update(facts)
 
+    def facts(self) -> dict[str, Any]:
+        """Return the facts by name."""
+        return {name: getattr(self, name) for name in self._facts}
+
     def message(self) -> str:
         """Say what happened, where, and what to do about it."""
         return ""
@@ -120,7 +124,7 @@ class NeuraxisError(Exception):
         return f"[{self.code}] {self.message()}"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return partial(type(self), **{name: getattr(self, name) for name in self._facts}), (), {**self.__dict__}
+        return partial(type(self), **self.facts()), (), {**self.__dict__}
 
 
 # ------------------------------------------------------------------------------------ input

@@ -17,10 +17,11 @@ from neuraxis.scheduler.envelope import first_id
 from neuraxis.wiring import INPUT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from neuraxis.journal.log import RecordSink
+    from neuraxis.journal.record import Record
     from neuraxis.scheduler.envelope import MessageId
     from neuraxis.scheduler.loop import Scheduler
     from neuraxis.snapshot.container import Snapshot
@@ -146,6 +147,16 @@ class Runner:
         rest = sorted(self._blueprint.inputs, key=lambda each: each.tick)[scripted:]
         self._scripted = deque([*recorded[done:], *rest[max(0, done - len(recorded)) :]])
         self._inject_scripted()
+
+    def rebuild_part(self, wiring: Wiring, records: Sequence[Record], snapshot: Snapshot | None) -> None:
+        """Go back to where `begin_part` begins, with a fresh wiring."""
+        self._close_actors()
+        self.scheduler.effects.close()
+        self.scheduler = self._build(wiring)
+        self.begin_part(History(records), snapshot)
+        if self.trace is not None:
+            self.trace.cut_back(self.scheduler.calendar.now)
+            self.scheduler.observer = self.trace
 
     @property
     def next_input(self) -> int | None:

@@ -1,1 +1,1 @@
-"""Runs over several workers: what they agree on, how they reach each other, and how they are replaced."""
+"""A run over several workers, with the bits of one process. `docs/distribution.md` tells how."""

@@ -1,0 +1,318 @@
+"""What members of a distributed run say to each other: frames, and how they are written.
+
+A frame begins with the length of its head (u32, little-endian) and the head, canonical msgpack of one of the
+structures below. A batch goes on with its body and the arrays of its messages, each at a multiple of 64 bytes, so
+that a receiver computes on them where they lie.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Any, Final, final
+
+import msgspec
+import numpy as np
+import zstandard
+from msgspec import Struct, field
+from xxhash import xxh3_128
+
+from neuraxis import codec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from neuraxis.scheduler.envelope import Envelope
+    from neuraxis.seams.transport import Buffer
+
+    Letters = list[tuple[int, int, list[Envelope]]]
+
+ALIGNMENT: Final = 64
+SQUEEZE_BYTES_MIN: Final = 512
+"""Parts of this size and more are compressed where the way is longer than one host."""
+
+SQUEEZE_LEVEL: Final = 1
+
+
+@final
+class Failure(Struct, frozen=True, array_like=True):
+    """A tick that failed in one worker. The lowest (tick, rank, position) of all workers counts.
+
+    Attributes:
+        tick: The tick, which is discarded everywhere.
+        rank: What failed in it, in the order in which a tick runs: 0 limits and outcomes, 1 an actor.
+        position: The actor.
+        error: Name of the error's class.
+        facts: Its fields.
+    """
+
+    tick: int
+    rank: int
+    position: int
+    error: str
+    facts: dict[str, Any]
+
+    def order(self) -> tuple[int, int, int]:
+        """Return what decides which of several failures counts."""
+        return (self.tick, self.rank, self.position)
+
+
+@final
+class Batch(Struct, frozen=True, array_like=True, tag=1):
+    """All that one worker sends to another for one window; sent also when there is nothing.
+
+    Attributes:
+        epoch, index, source: Which batch it is: start of the run, number of the window, worker.
+        incarnation: How many processes the worker has had.
+        end: Last tick of the window.
+        event: Next tick in which anything happens that the source knows of; -1 if nothing does.
+        asks: Whether all should take a snapshot at the end of this window.
+        failure: What failed in it.
+        sizes: Bytes of the body, then of each array, as sent.
+        heads: Type and shape of each array.
+        squeezed: For each of `sizes`, its bytes before it was compressed, or -1 if it was not.
+        digest: xxh3 (128 bits) of the body, the arrays and what decides the next window.
+    """
+
+    epoch: int
+    index: int
+    source: int
+    incarnation: int
+    end: int
+    event: int
+    asks: bool
+    failure: Failure | None
+    sizes: tuple[int, ...]
+    heads: tuple[tuple[str, tuple[int, ...]], ...]
+    squeezed: tuple[int, ...]
+    digest: bytes
+
+
+@final
+class Want(Struct, frozen=True, array_like=True, tag=2):
+    """A worker lacks the batches of another from window `index` on."""
+
+    epoch: int
+    index: int
+    source: int
+    incarnation: int
+
+
+@final
+class Report(Struct, frozen=True, array_like=True, tag=3):
+    """Where a worker stands. Sent to the conductor again and again; the newest counts.
+
+    Attributes:
+        epoch, source, incarnation: Who says it.
+        state: `ready`, `running`, `paused`, `failed`, `done` or `leaving`.
+        index: Last window that it has begun.
+        tick: Where it stands.
+        kept: (window, tick) of its newest snapshot; (-1, -1) if it has none.
+        facts: What it says when it is ready (version, lock, instruction set), or why it cannot go on.
+        figures: Counts for whoever watches.
+    """
+
+    epoch: int
+    source: int
+    incarnation: int
+    state: str
+    index: int
+    tick: int
+    kept: tuple[int, int]
+    facts: dict[str, Any]
+    figures: dict[str, Any]
+
+
+@final
+class Order(Struct, frozen=True, array_like=True, tag=4):
+    """What the conductor wants. Sent again and again; the newest counts, and none is lost for long.
+
+    Attributes:
+        epoch: Which start of the run it is about.
+        number: Counts orders.
+        incarnations: By worker: the process that counts; frames of earlier ones are refused.
+        go: Whether windows may be computed.
+        stable: Newest window of which every worker has a snapshot; -1 if there is none.
+        asks: How many snapshots were asked for so far.
+        pause: Whether to begin no further window until `stop_at` is known.
+        stop_at: Window after which to end; -1 is the end of the run.
+        finished: Whether everybody is done and may leave.
+        away: Workers that were told to leave for good, with a reason.
+    """
+
+    epoch: int
+    number: int
+    incarnations: dict[int, int]
+    go: bool = False
+    stable: int = -1
+    asks: int = 0
+    pause: bool = False
+    stop_at: int = -1
+    finished: bool = False
+    away: dict[int, str] = field(default_factory=dict)
+
+
+Head = Batch | Want | Report | Order
+
+_ENCODER: Final = msgspec.msgpack.Encoder()
+_DECODER: Final = msgspec.msgpack.Decoder(Head)
+_LENGTH: Final = struct.Struct("<I")
+_PADDING: Final = bytes(ALIGNMENT)
+
+
+class FrameDamaged(ValueError):
+    """A frame is not what any member sends; it is dropped, and asked for again where it is missed."""
+
+
+def encode(head: Head, parts: Sequence[Buffer] = ()) -> list[Buffer]:
+    """Return the parts of a frame."""
+    data = _ENCODER.encode(head)
+    if not parts:
+        return [_LENGTH.pack(len(data)) + data]
+    frame: list[Buffer] = [_LENGTH.pack(len(data)) + data + _gap(len(data) + _LENGTH.size)]
+    for part in parts:
+        frame.append(part)
+        if gap := _gap(_size(part)):
+            frame.append(gap)
+    return frame
+
+
+def _size(part: Buffer) -> int:
+    return part.nbytes if isinstance(part, memoryview) else len(part)
+
+
+def _gap(length: int) -> bytes:
+    return _PADDING[: -length % ALIGNMENT]
+
+
+def decode(frame: Buffer) -> tuple[Head, memoryview]:
+    """Return the head of a frame, and what follows it.
+
+    Raises:
+        FrameDamaged: It is no frame.
+    """
+    view = memoryview(frame)
+    try:
+        (length,) = _LENGTH.unpack_from(view)
+        if length > view.nbytes - _LENGTH.size:
+            raise FrameDamaged("a head that goes beyond the frame")
+        head = _DECODER.decode(view[_LENGTH.size : _LENGTH.size + length])
+    except (struct.error, msgspec.MsgspecError) as error:
+        raise FrameDamaged(str(error)) from error
+    start = _LENGTH.size + length
+    return head, view[start + (-start % ALIGNMENT) :]
+
+
+@final
+class Outgoing(Struct, frozen=True):
+    """The messages of one window for one worker, written once and kept until nobody can ask for them again."""
+
+    parts: tuple[Buffer, ...]
+    sizes: tuple[int, ...]
+    heads: tuple[tuple[str, tuple[int, ...]], ...]
+    squeezed: tuple[int, ...]
+    digest: bytes
+
+
+NOTHING: Final = Outgoing((), (), (), (), b"")
+
+
+def written(letters: Letters, end: int, event: int, *, squeeze: bool) -> Outgoing:
+    """Write mail as the body and arrays of a batch.
+
+    Args:
+        letters: (tick in which it is due, receiver, inbox).
+        end: Last tick of the window.
+        event: Next event that the source knows of.
+        squeeze: Whether to compress what becomes smaller by it.
+    """
+    mark = xxh3_128(_MARK.pack(end, event))
+    if not letters:
+        return Outgoing((), (), (), (), mark.digest())
+    flat: list[Any] = []
+    for due, receiver, inbox in letters:
+        for sent, message, port, payload, cause in inbox:
+            flat += (due, receiver, sent, message, port, payload, cause)
+    arrays: list[np.ndarray] = []
+    body = codec.pack(flat, arrays)
+    raw: list[Buffer] = [body, *(each.reshape(-1).view(np.uint8).data for each in arrays)]
+    parts, squeezed = list(raw), [-1] * len(raw)
+    for index, each in enumerate(raw):
+        mark.update(each)
+        size = _size(each)
+        if squeeze and size >= SQUEEZE_BYTES_MIN:
+            smaller = zstandard.compress(each, SQUEEZE_LEVEL)
+            if len(smaller) < size * 7 // 8:
+                parts[index], squeezed[index] = smaller, size
+    return Outgoing(
+        tuple(parts),
+        tuple(map(_size, parts)),
+        tuple((each.dtype.str, each.shape) for each in arrays),
+        tuple(squeezed),
+        mark.digest(),
+    )
+
+
+_MARK: Final = struct.Struct("<qq")
+
+
+def read(batch: Batch, rest: memoryview, messages: Mapping[tuple[str, int], type[Any]]) -> Letters:
+    """Return the mail of a batch. Its arrays lie in the frame, frozen.
+
+    Args:
+        batch: The head.
+        rest: What follows it in the frame.
+        messages: Registered message classes by (name, version).
+
+    Raises:
+        FrameDamaged: The frame is torn, or its content is not what its digest says.
+    """
+    mark = xxh3_128(_MARK.pack(batch.end, batch.event))
+    if not batch.sizes:
+        if mark.digest() != batch.digest:
+            raise FrameDamaged("another content than its digest says")
+        return []
+    raw: list[memoryview] = []
+    start = 0
+    for size, before in zip(batch.sizes, batch.squeezed, strict=True):
+        part = rest[start : start + size]
+        if part.nbytes != size:
+            raise FrameDamaged("a torn frame")
+        start += size + (-size % ALIGNMENT)
+        if before >= 0:
+            try:
+                part = memoryview(zstandard.decompress(part, max_output_size=before))
+            except zstandard.ZstdError as error:
+                raise FrameDamaged(str(error)) from error
+        mark.update(part)
+        raw.append(part)
+    if mark.digest() != batch.digest:
+        raise FrameDamaged("another content than its digest says")
+    try:
+        arrays = [_frozen(part, dtype, shape) for part, (dtype, shape) in zip(raw[1:], batch.heads, strict=True)]
+        flat = codec.unpack(bytes(raw[0]), messages, arrays)
+    except ValueError as error:
+        raise FrameDamaged(str(error)) from error
+    letters: Letters = []
+    place: tuple[int, int] | None = None
+    inbox: list[Envelope] = []
+    for index in range(0, len(flat), 7):
+        due, receiver, sent, message, port, payload, cause = flat[index : index + 7]
+        if place != (due, receiver):
+            place, inbox = (due, receiver), []
+            letters.append((due, receiver, inbox))
+        inbox.append((sent, message, port, payload, cause))
+    return letters
+
+
+def _frozen(part: memoryview, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
+    """Return an array over the bytes of a part, which nobody can write to."""
+    owner = part.obj
+    if isinstance(owner, np.ndarray):  # a transport that receives into an array gives its memory away
+        owner.setflags(write=False)
+        first = np.frombuffer(part, np.uint8).ctypes.data - owner.ctypes.data
+        flat = owner[first : first + part.nbytes]
+    else:
+        flat = np.frombuffer(part if isinstance(owner, bytes) else bytes(part), np.uint8)
+    array = flat.view(dtype).reshape(shape)
+    array.setflags(write=False)
+    return array
