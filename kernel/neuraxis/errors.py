@@ -24,7 +24,8 @@
     │   ├── NoReply
     │   ├── SimulationUnusable        closed, or failed before
     │   ├── TransportFailed           the way between workers is cut for good
-    │   └── WorkerLost                a worker is missing and was not replaced
+    │   ├── WorkerLost                a worker is missing and was not replaced
+    │   └── WorkerFailed              a worker cannot go on, and told why
     ├── DamagedData                   bytes on disk are not what was written       exit code 4
     │   ├── JournalDamaged
     │   ├── SnapshotDamaged
@@ -437,6 +438,17 @@ class SimulationUnusable(RunError):
 
     def message(self) -> str:
         return f"{self.reason}. {self.remedy}"
+
+
+class WorkerFailed(RunError):
+    """A worker of a distributed run cannot go on; it told why."""
+
+    code: ClassVar[str] = "NX308"
+    worker: int
+    text: str
+
+    def message(self) -> str:
+        return f"worker {self.worker}: {self.text}"
 
 
 class TransportFailed(RunError):

@@ -28,7 +28,7 @@ from neuraxis.snapshot.shelf import Shelf
 from neuraxis.wiring import Wiring
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
     from neuraxis.graph import Graph
     from neuraxis.snapshot.container import Snapshot
@@ -57,30 +57,42 @@ class Opened(Struct, frozen=True):
 
 
 def open_scenario(
-    path: Path, *, seed: int | None = None, overrides: Sequence[str] = (), backend: str | None = None
+    path: Path,
+    *,
+    seed: int | None = None,
+    overrides: Sequence[str] = (),
+    backend: str | None = None,
+    shards: Container[int] | None = None,
 ) -> Opened:
-    """Read, check and resolve a scenario file.
+    """Read, check and resolve a scenario file; only actors of `shards` are made, all of them by default.
 
     Raises:
         ScenarioInvalid: With every mistake in the file.
         PluginUnusable, FileUnusable: A plugin or file cannot be used.
     """
-    return prepare(read_scenario(path, overrides=overrides, seed=seed), backend=backend)
+    return prepare(read_scenario(path, overrides=overrides, seed=seed), backend=backend, shards=shards)
 
 
-def prepare(scenario: Scenario, *, backend: str | None = None, plugin_folder: Path | None = None) -> Opened:
+def prepare(
+    scenario: Scenario,
+    *,
+    backend: str | None = None,
+    plugin_folder: Path | None = None,
+    shards: Container[int] | None = None,
+) -> Opened:
     """Load a scenario's plugins and resolve it.
 
     Args:
         scenario: What a file says.
         backend: Replaces the scenario's.
         plugin_folder: Where its Python files are, if not beside it.
+        shards: Only actors of these are made; None makes all.
     """
     try:
         plugins = Plugins(scenario.plugins, beside=plugin_folder or scenario.folder)
     except (PluginUnusable, DuplicateName) as error:
         raise refused(scenario, [_plugin_problem(scenario, error)]) from error
-    resolved = resolve(scenario, plugins, backend=backend)
+    resolved = resolve(scenario, plugins, backend=backend, shards=shards)
     faults = Faults(resolved.faults)
     blueprint = Blueprint(
         graph=resolved.graph,
@@ -172,7 +184,9 @@ def keep_plugin_files(plugins: Plugins, folder: Path) -> None:
         write_atomically(target, [read_bytes(source.root, remedy="Restore it.")])
 
 
-def reopen(folder: Path, *, backend: str | None = None) -> tuple[Opened, Wiring, Path]:
+def reopen(
+    folder: Path, *, backend: str | None = None, shards: Container[int] | None = None
+) -> tuple[Opened, Wiring, Path]:
     """Open the scenario of a recorded run again, from the header of its journal.
 
     Returns:
@@ -194,6 +208,7 @@ def reopen(folder: Path, *, backend: str | None = None) -> tuple[Opened, Wiring,
         _with_kept_files(scenario),
         backend=backend or header.settings["backend"],
         plugin_folder=path.parent / PLUGIN_FOLDER,
+        shards=shards,
     )
     return opened, opened.resolved.wiring, path
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from neuraxis.plugins.manager import Plugins
     from neuraxis.runner import Settings
     from neuraxis.snapshot.container import Snapshot
+    from neuraxis.wiring import Wiring
 
     Messages = dict[tuple[str, int], type[Any]]
 
@@ -97,6 +98,7 @@ def open_part(
     settings: Settings,
     plugins: Plugins | None,
     messages: Messages,
+    wiring: Wiring | None = None,
 ) -> Part:
     """Open a worker's part of a run, for a new process of it.
 
@@ -108,6 +110,7 @@ def open_part(
         tick: The snapshot of this epoch to begin from; -1 is where the epoch began.
         blueprint, settings, plugins: The run.
         messages: Registered message classes by (name, version).
+        wiring: The graph with the actors of this worker, if they are made already.
 
     Raises:
         SnapshotDamaged: The snapshot is not sound any more.
@@ -138,6 +141,7 @@ def open_part(
             records=[*past, *own.values()],
             sink=sink,
             snapshot=snapshot,
+            wiring=wiring,
         )
     except BaseException:
         sink.close()

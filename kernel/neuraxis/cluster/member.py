@@ -49,6 +49,7 @@ class Member:
         taken: Last window that was exchanged.
         frames, sent_bytes: Batches sent, and their size.
         away: Why the conductor sent this worker away.
+        heard: Whether the conductor was heard; whoever drives the member sets it back.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class Member:
         self.frames = 0
         self.sent_bytes = 0
         self.away = ""
+        self.heard = False
         self.kept = (part.window, part.tick) if part.window >= 0 else (-1, -1)
         self._plan = plan
         self._me = me
@@ -151,6 +153,7 @@ class Member:
                 self._send(peer, frame)
 
     def _take_order(self, order: Order) -> None:
+        self.heard = True
         if order.number <= self._order.number:
             return
         self._order = order
@@ -320,6 +323,10 @@ class Member:
         self.kept = (self.taken, self._part.tick)
         self.state = "done"
         self._reported = -1.0
+
+    def close(self) -> None:
+        """Release the part."""
+        self._part.close()
 
     # -------------------------------------------------------------------------------- clock
 

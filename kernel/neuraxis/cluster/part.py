@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from neuraxis.journal.record import Record
     from neuraxis.plugins.manager import Plugins
     from neuraxis.runner import Settings
+    from neuraxis.wiring import Wiring
 
 WINDOW_FACT: Final = "window"
 RESULT_NAME: Final = "result.json"
@@ -77,6 +78,7 @@ class Part:
         records: Sequence[Record],
         sink: RecordSink,
         snapshot: Snapshot | None,
+        wiring: Wiring | None = None,
     ) -> None:
         """Make the actors and stand where the snapshot stands.
 
@@ -91,6 +93,7 @@ class Part:
             records: What is known of the past of the run: all its inputs, and the worker's intents and outcomes.
             sink: Takes records.
             snapshot: A snapshot of this worker, or of a whole run, to begin from; None is the beginning.
+            wiring: The graph with the actors of this worker, made already and not in use; None makes them.
 
         Raises:
             ScenarioInvalid: An actor cannot be made.
@@ -102,7 +105,7 @@ class Part:
         self._blueprint = blueprint
         self._records = list(records)
         self._newest = snapshot
-        wiring = wire(blueprint.graph, plan.shards_of(me))
+        wiring = wiring or wire(blueprint.graph, plan.shards_of(me))
         snapshot = self._mine(snapshot, wiring)
         self.sim = Simulation.part(
             blueprint,
@@ -118,7 +121,7 @@ class Part:
         self._take_window(snapshot)
         self._here = wiring.here
 
-    def _mine(self, snapshot: Snapshot | None, wiring: Any) -> Snapshot | None:
+    def _mine(self, snapshot: Snapshot | None, wiring: Wiring) -> Snapshot | None:
         if snapshot is None or WINDOW_FACT in snapshot.facts:
             return snapshot
         return Snapshot(snapshot.facts, part_of(snapshot.state, wiring, first=self._me == 1))

@@ -26,7 +26,7 @@ from neuraxis.scenario.expect import Expectation, expectations
 from neuraxis.wiring import ACTORS_MAX, Examination, Wiring, examine, kind_name, resolve_kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Container, Iterable, Mapping
 
     from neuraxis.actor import Actor
     from neuraxis.faults import Plan
@@ -76,19 +76,22 @@ class Resolved(Struct, frozen=True):
     backend: str
 
 
-def resolve(scenario: Scenario, plugins: Plugins, *, backend: str | None = None) -> Resolved:
+def resolve(
+    scenario: Scenario, plugins: Plugins, *, backend: str | None = None, shards: Container[int] | None = None
+) -> Resolved:
     """Return what a scenario means.
 
     Args:
         scenario: What its files say.
         plugins: The plugins that it names.
         backend: Replaces what environment and scenario say.
+        shards: Only actors of these are made; None makes all.
 
     Raises:
         ScenarioInvalid: With every mistake of form and meaning.
         FileUnusable: A resource cannot be read.
     """
-    return _Resolution(scenario, plugins, backend).resolved()
+    return _Resolution(scenario, plugins, backend, shards).resolved()
 
 
 def refused(scenario: Scenario, problems: Iterable[Problem]) -> ScenarioInvalid:
@@ -114,7 +117,10 @@ def _place(problem: Problem) -> tuple[str, int]:
 class _Resolution:
     """Goes through one scenario and collects every problem before anybody gives up."""
 
-    def __init__(self, scenario: Scenario, plugins: Plugins, backend: str | None) -> None:
+    def __init__(
+        self, scenario: Scenario, plugins: Plugins, backend: str | None, shards: Container[int] | None
+    ) -> None:
+        self.shards = shards
         self.scenario = scenario
         self.plugins = plugins
         self.wanted_backend = backend
@@ -330,7 +336,7 @@ class _Resolution:
     # --------------------------------------------------------------------------- everything
 
     def _examine(self) -> Examination:
-        found = examine(self.graph)
+        found = examine(self.graph, self.shards)
         noted = {*self.unmade, *(each.key for each in self.problems)}
         fresh: dict[str, Problem] = {}
         for each in found.problems:  # members of a group have one mistake in common: it is told once
@@ -372,6 +378,8 @@ class _Resolution:
             if actor is None:
                 if all(spec.path != path for spec in self.graph.actors):  # else its own mistake was told
                     self.problem(f"{key}.to", f"the unknown actor {path!r}", suggestion(path, actors))
+                elif self.shards is not None:
+                    yield ScriptedInput(tick, path, port, None)  # for an actor of another worker: it counts, no more
                 continue
             declared = actor.declaration.inputs.get(port)
             if declared is None:

@@ -160,9 +160,13 @@ class DigestRecorder:
 
     def digests(self) -> dict[str, str]:
         """Return the digest of each determinism class that has actors, as hexadecimal text."""
-        shards = self.shard_digests()
+        return self.digests_of(dict(enumerate(self.shard_digests())))
+
+    def digests_of(self, shards: Mapping[int, bytes]) -> dict[str, str]:
+        """Return the digest of each determinism class that has actors, where shards have these digests."""
+        whole = [shards.get(shard, _NOTHING) for shard in range(len(DETERMINISM_CLASSES) * SHARDS)]
         return {
-            name: _fold(self._head, b"".join((name.encode(), *shards[index * SHARDS : (index + 1) * SHARDS]))).hex()
+            name: _fold(self._head, b"".join((name.encode(), *whole[index * SHARDS : (index + 1) * SHARDS]))).hex()
             for index, name in enumerate(DETERMINISM_CLASSES)
             if name in self._classes
         }

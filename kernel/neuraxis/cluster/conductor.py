@@ -1,0 +1,388 @@
+"""The conductor: starts the workers of a run, watches them, replaces those that are lost, and ends the run.
+
+It computes nothing and carries no message between workers. What it knows of a worker comes from its reports, from the
+file in which its heart beats, and from its launcher, which may know that the process has ended.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, final
+
+import msgspec
+from msgspec import Struct, field
+
+from neuraxis.cluster.batch import FrameDamaged, Report, decode, encode
+from neuraxis.cluster.conduct import Conduct
+from neuraxis.cluster.folder import ALIVE_NAME, LOG_NAME, STATUS_NAME, WORKERS, folder_of
+from neuraxis.cluster.worker import Beat
+from neuraxis.errors import TransportFailed, WorkerFailed, WorkerLost
+from neuraxis.files import write_atomically
+from neuraxis.seams.transport import CONDUCTOR
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from neuraxis.cluster.plan import Plan
+    from neuraxis.seams.launcher import Launcher, Started
+    from neuraxis.seams.transport import Link, Transport
+
+ORDER_S: Final = 0.2
+STATUS_S: Final = 0.5
+SNAPSHOT_S: Final = 2.0
+"""Least seconds between two snapshots, where the scenario does not say when to take them."""
+
+SNAPSHOT_SHARE: Final = 0.05
+"""Largest share of the time that such snapshots may take."""
+
+REPLACED_MAX: Final = 5
+"""Processes in a row that a worker may lose without coming any further."""
+
+STUCK_FACTOR: Final = 3
+"""Times the patience after which workers that all live and all wait are given up: their way is cut."""
+
+
+class WorkerStatus(Struct, frozen=True):
+    """How a worker stands, for `neuraxis top`.
+
+    Attributes:
+        worker, incarnation, state, window, tick: As reported.
+        doing: What its heart says.
+        messages, batches, bytes: Delivered, sent.
+        messages_s, bytes_s, windows_s: The same over the last seconds.
+        lag: Windows that it is behind the first.
+        busiest: Its busiest actors with their share of the time.
+        silent_s: Seconds since the last sign of life.
+    """
+
+    worker: int
+    incarnation: int
+    state: str
+    window: int
+    tick: int
+    doing: str
+    messages: int
+    batches: int
+    bytes: int
+    messages_s: float
+    bytes_s: float
+    windows_s: float
+    lag: int
+    busiest: list[tuple[str, float]]
+    silent_s: float
+
+
+class Status(Struct, frozen=True):
+    """How a distributed run stands. Written into the run folder twice a second."""
+
+    run: str
+    epoch: int
+    tick: int
+    until: int
+    window: int
+    stable_tick: int
+    transport: str
+    window_ticks: int
+    wall_s: float
+    replaced: int
+    workers: list[WorkerStatus] = field(default_factory=list)
+
+
+@final
+class _Watched:
+    """What is known of one worker's process."""
+
+    def __init__(self, started: Started, now: float) -> None:
+        self.started = started
+        self.beat = Beat(-1, "starting", [])
+        self.heard = now
+        self.progress = -1
+        self.lost = 0
+        self.before: tuple[float, dict[str, Any]] = (now, {})
+
+
+@final
+class Conductor:
+    """Conducts one epoch of a run.
+
+    Attributes:
+        conduct: What was decided.
+        replaced: Processes of workers that were replaced.
+    """
+
+    def __init__(self, run: Path, plan: Plan, transport: Transport, launcher: Launcher) -> None:
+        """Join the run at the transport, where its name is reserved already.
+
+        Args:
+            run: The run folder; its plan is written.
+            plan: The plan.
+            transport: The way to the workers.
+            launcher: What starts them.
+        """
+        self.conduct = Conduct(plan)
+        self.replaced = 0
+        self._run = run
+        self._plan = plan
+        self._transport = transport
+        self._launcher = launcher
+        self._link: Link = transport.join(plan.key, CONDUCTOR)
+        self._watched: dict[int, _Watched] = {}
+        self._failed: Report | None = None
+        self._rolling: list[int] = []
+        self._rolls_on: tuple[int, int] | None = None
+        self._began = time.monotonic()
+
+    def run(self, show: Callable[[int, str], None]) -> None:
+        """Conduct to the end: until all workers are done and have left.
+
+        Args:
+            show: Takes the tick that all have reached, and a few words.
+
+        Raises:
+            WorkerFailed: A worker cannot go on, and said why.
+            WorkerLost: A worker is missing and cannot be replaced.
+            TransportFailed: The way is cut.
+        """
+        now = self._began = time.monotonic()
+        for worker in self._plan.workers:
+            self._start(worker, 1, -1, now)
+        ordered = told = -1.0
+        snapshots = _Snapshots(now)
+        while not self._have_left():
+            frame = self._link.receive(ORDER_S / 4)
+            if frame is not None:
+                self._take(frame)
+            if self._failed is not None:
+                raise _told(self._failed)
+            now = time.monotonic()
+            if now - ordered >= ORDER_S or self.conduct.is_done:
+                ordered = now
+                self._watch(now)
+                if not self.conduct.stopping and snapshots.are_due(self.conduct, self._plan, now):
+                    self.conduct.ask_snapshot()
+                self._roll(now)
+                order = encode(self.conduct.order())
+                for worker in self._plan.workers:
+                    self._link.send(worker, order)
+            if now - told >= STATUS_S:
+                told = now
+                self._write_status(now)
+                show(self.conduct.tick, "")
+
+    def _take(self, frame: Any) -> None:
+        try:
+            head, _ = decode(frame)
+        except FrameDamaged:
+            return
+        if isinstance(head, Report):
+            if head.state == "failed" and head.incarnation == self.conduct.incarnations.get(head.source):
+                self._failed = head
+            elif head.source in self._watched:
+                self.conduct.take(head)
+
+    def _have_left(self) -> bool:
+        if not self.conduct.is_done:
+            return False
+        waits = [
+            worker
+            for worker, each in self._watched.items()
+            if each.started.ended() is None and self.conduct.reports[worker].state != "leaving"
+        ]
+        return not waits
+
+    # ------------------------------------------------------------------------------ workers
+
+    def _start(self, worker: int, incarnation: int, tick: int, now: float) -> None:
+        folder = folder_of(self._run, worker, incarnation)
+        arguments = ["worker", str(self._run), "--index", str(worker), "--incarnation", str(incarnation)]
+        arguments += ["--from-tick", str(tick), "--transport", self._transport.url]
+        started = self._launcher.start(arguments, folder.with_name(f"{folder.name}.log"))
+        before = self._watched.get(worker)
+        watched = self._watched[worker] = _Watched(started, now)
+        if before is not None:
+            watched.lost, watched.progress = before.lost, before.progress
+
+    def _watch(self, now: float) -> None:
+        """Look for signs of life, and replace those who give none."""
+        stuck = True
+        for worker, each in self._watched.items():
+            if self.conduct.is_done:
+                return
+            report = self.conduct.reports.get(worker)
+            beat = self._beat_of(worker)
+            if beat is not None and beat.number != each.beat.number:
+                each.beat, each.heard = beat, now
+            if report is not None and report.index > each.progress:
+                each.progress, each.lost, each.heard = report.index, 0, now
+            if now - each.heard <= self._plan.patience * STUCK_FACTOR or not self._is_waiting(worker):
+                stuck = False
+            code = each.started.ended()
+            if code is not None:
+                self._replace(worker, f"its process ended with code {code}", now)
+            elif now - each.heard > self._plan.patience:
+                self._replace(worker, f"it gave no sign of life for {self._plan.patience:g} s", now)
+        if stuck and self.conduct.is_running and not self._launcher.replaces:
+            raise TransportFailed(
+                transport=self._transport.name,
+                reason="all workers live, but batches do not arrive",
+                remedy="Look at the network and the broker, then go on with: neuraxis resume RUN",
+            )
+
+    def _is_waiting(self, worker: int) -> bool:
+        report = self.conduct.reports.get(worker)
+        return report is not None and bool(report.figures.get("waits_for"))
+
+    def _beat_of(self, worker: int) -> Beat | None:
+        path = folder_of(self._run, worker, self.conduct.incarnations[worker]) / ALIVE_NAME
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=Beat)
+        except (OSError, msgspec.MsgspecError):
+            return None  # not there yet
+
+    def _replace(self, worker: int, reason: str, now: float) -> None:
+        each = self._watched[worker]
+        each.started.kill()
+        each.lost += 1
+        log = folder_of(self._run, worker, self.conduct.incarnations[worker])
+        if each.lost > REPLACED_MAX:
+            raise WorkerLost(
+                worker=worker,
+                reason=f"{reason}, for the {each.lost}th time without coming any further; see {log}.log",
+                remedy=f"Mend what the log names, then go on with: neuraxis resume {self._run}",
+            )
+        self.replaced += 1
+        incarnation = self.conduct.replaced(worker)
+        self._start(worker, incarnation, self.conduct.stable[1], now)
+
+    def kill_worker(self, worker: int) -> None:
+        """End the process of a worker; it will be replaced. For those who test what happens then."""
+        self._watched[worker].started.kill()
+
+    # ------------------------------------------------------------------------------- asking
+
+    def stop(self) -> None:
+        """End the run after a window that no worker is beyond; it can be resumed."""
+        self.conduct.stop()
+
+    def restart_all(self) -> None:
+        """Replace every worker, one after the other, each from a fresh snapshot: nothing is computed for long twice."""
+        self._rolling = list(self._plan.workers)
+
+    def _roll(self, now: float) -> None:
+        conduct = self.conduct
+        if not self._rolling or not conduct.is_running:
+            return
+        if self._rolls_on is None:
+            if conduct.wants_snapshot():
+                conduct.ask_snapshot()
+                self._rolls_on = (self._rolling[0], conduct.window)
+        elif conduct.stable[0] > self._rolls_on[1]:
+            worker = self._rolling.pop(0)
+            self._rolls_on = None
+            self._watched[worker].lost = -1  # it was asked for
+            self._replace(worker, "it is restarted", now)
+
+    # ------------------------------------------------------------------------------- status
+
+    def status(self, now: float) -> Status:
+        """Return how the run stands."""
+        conduct = self.conduct
+        workers = [self._status_of(worker, each, now) for worker, each in sorted(self._watched.items())]
+        return Status(
+            run=self._run.name,
+            epoch=self._plan.epoch,
+            tick=conduct.tick,
+            until=self._plan.until,
+            window=conduct.window,
+            stable_tick=conduct.stable[1],
+            transport=self._transport.url,
+            window_ticks=self._plan.window,
+            wall_s=round(now - self._began, 3),
+            replaced=self.replaced,
+            workers=workers,
+        )
+
+    def _status_of(self, worker: int, each: _Watched, now: float) -> WorkerStatus:
+        report = self.conduct.reports.get(worker)
+        figures: dict[str, Any] = {"messages": 0, "batches": 0, "bytes": 0}
+        if report is not None:
+            figures = {**figures, **report.figures, "window": report.index}
+        then, before = each.before
+        span = max(now - then, 1e-3)
+        rates = {name: max(0.0, (figures.get(name, 0) - before.get(name, 0)) / span) for name in _RATED}
+        each.before = (now, figures)
+        return WorkerStatus(
+            worker=worker,
+            incarnation=self.conduct.incarnations[worker],
+            state=report.state if report is not None else "starting",
+            window=report.index if report is not None else -1,
+            tick=report.tick if report is not None else -1,
+            doing=f"waits for {figures['waits_for']}" if figures.get("waits_for") else each.beat.doing,
+            messages=figures["messages"],
+            batches=figures["batches"],
+            bytes=figures["bytes"],
+            messages_s=round(rates["messages"], 1),
+            bytes_s=round(rates["bytes"], 1),
+            windows_s=round(rates["window"], 1),
+            lag=self.conduct.window - (report.index if report is not None else -1),
+            busiest=each.beat.busiest,
+            silent_s=round(now - each.heard, 1),
+        )
+
+    def _write_status(self, now: float) -> None:
+        path = self._run / WORKERS / STATUS_NAME
+        write_atomically(path, [msgspec.json.encode(self.status(now))])
+
+    def close(self, *, kill: bool) -> None:
+        """Leave. With `kill`, end all workers that still run."""
+        if kill:
+            self.conduct.send_away("the run is over")
+            with suppress(TransportFailed):
+                order = encode(self.conduct.order())
+                for worker in self._plan.workers:
+                    self._link.send(worker, order)
+            for each in self._watched.values():
+                each.started.kill()
+        self._link.close()
+
+
+_RATED: Final = ("messages", "bytes", "window")
+
+
+@final
+class _Snapshots:
+    """When snapshots are taken, if the scenario does not say."""
+
+    def __init__(self, now: float) -> None:
+        self._last = self._began = now
+        self._stable = -1
+        self._cost = 0.0
+        self._asked: float | None = None
+
+    def are_due(self, conduct: Conduct, plan: Plan, now: float) -> bool:
+        if self._asked is not None and conduct.stable[0] > self._stable:
+            self._cost += now - self._asked
+            self._stable, self._asked, self._last = conduct.stable[0], None, now
+        if not conduct.wants_snapshot():
+            return False
+        by_clock = plan.snapshot_every is None and now - self._last > SNAPSHOT_S
+        if conduct.is_crowded() or (by_clock and self._cost <= SNAPSHOT_SHARE * (now - self._began)):
+            self._asked = self._asked or now
+            return True
+        return False
+
+
+def _told(report: Report) -> WorkerFailed:
+    """Return the error that a worker told, with its own code and exit code."""
+    facts = report.facts
+    error = WorkerFailed(worker=report.source, text=facts["text"])
+    error.code, error.exit_code = facts["code"], facts["exit_code"]  # type: ignore[misc]  # of this one only
+    return error
+
+
+def log_of(run: Path, worker: int, incarnation: int) -> Path:
+    """Return the log of one process of a worker."""
+    folder = folder_of(run, worker, incarnation)
+    return folder.with_name(f"{folder.name}.{LOG_NAME}")

@@ -1,0 +1,218 @@
+"""The process of a worker: a member, its link, a heart that beats in a thread of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Final, final
+
+import msgspec
+
+from neuraxis.cluster.batch import Report, encode
+from neuraxis.cluster.folder import ALIVE_NAME, folder_of, open_part, read_plan
+from neuraxis.cluster.launchers import LEASH
+from neuraxis.cluster.member import Member
+from neuraxis.errors import NeuraxisError, WorkerLost
+from neuraxis.files import make_folder
+from neuraxis.journal.read import read_journal
+from neuraxis.launch import JOURNAL_NAME, reopen
+from neuraxis.plugins.lock import require_same
+from neuraxis.seams.transport import CONDUCTOR
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from neuraxis.cluster.plan import Plan
+    from neuraxis.seams.transport import Link, Transport
+
+BEAT_S: Final = 1.0
+LOOK_S: Final = 0.05
+"""Longest wait for a frame between two looks at the clock."""
+
+SAMPLES: Final = 20
+"""Looks a second at what the worker computes, for `neuraxis top`."""
+
+
+@final
+class Beat(msgspec.Struct, frozen=True):
+    """A sign of life, as the file `alive` of a worker holds it.
+
+    Attributes:
+        number: Grows with every beat: whoever watches compares it, not clocks.
+        doing: `starting`, a state of the member, or what it waits for.
+        busiest: Actors by the share of looks in which they ran since the last beat, largest first.
+    """
+
+    number: int
+    doing: str
+    busiest: list[tuple[str, float]]
+
+
+@final
+class Heart:
+    """Writes a beat every second from a thread, whatever the worker computes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.doing = "starting"
+        self.running: str | None = None
+        self._path = folder / ALIVE_NAME
+        self._ended = threading.Event()
+        self._number = 0
+        make_folder(folder)
+        self._beat([])
+        self._watched = threading.get_ident()
+        self._thread = threading.Thread(target=self._go_on, name="heart", daemon=True)
+        self._thread.start()
+
+    def _go_on(self) -> None:
+        seen: dict[str, int] = {}
+        looks = 0
+        while not self._ended.wait(1 / SAMPLES):
+            looks += 1
+            path = _running_actor(self._watched)
+            if path is not None:
+                seen[path] = seen.get(path, 0) + 1
+            if looks >= SAMPLES * BEAT_S:
+                busiest = sorted(seen.items(), key=lambda each: (-each[1], each[0]))[:5]
+                self._beat([(name, round(count / looks, 3)) for name, count in busiest])
+                seen, looks = {}, 0
+
+    def _beat(self, busiest: list[tuple[str, float]]) -> None:
+        self._number += 1
+        temporary = self._path.with_suffix(".new")
+        with contextlib.suppress(OSError):  # a full disk stops the run elsewhere; a heart must not
+            temporary.write_bytes(msgspec.json.encode(Beat(self._number, self.doing, busiest)))
+            os.replace(temporary, self._path)
+
+    def close(self) -> None:
+        """Stop beating."""
+        self._ended.set()
+        self._thread.join()
+
+
+def _running_actor(thread: int) -> str | None:
+    """Return the path of the actor that a thread computes now, from the frames of its tick loop; or None."""
+    frame = sys._current_frames().get(thread)
+    while frame is not None:
+        if frame.f_code.co_name in ("_run_tick", "_run_single_file") and "position" in frame.f_locals:
+            scheduler = frame.f_locals.get("self")
+            paths = getattr(getattr(scheduler, "wiring", None), "paths", ())
+            position = frame.f_locals["position"]
+            return paths[position] if position < len(paths) else None
+        frame = frame.f_back
+    return None
+
+
+def leashed() -> None:
+    """End this process when its standard input does, if whoever started it said so."""
+    if os.environ.pop(LEASH, "") != "1":
+        return
+
+    def watch() -> None:
+        with contextlib.suppress(OSError, ValueError):
+            while os.read(0, 4096):
+                pass
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(10)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="leash", daemon=True).start()
+
+
+def serve(run: Path, me: int, incarnation: int, tick: int, transport: Transport) -> str:
+    """Work for a distributed run until it is over. Returns why it left, or an empty text.
+
+    Args:
+        run: The run folder.
+        me: Which worker this is.
+        incarnation: How many processes it has had, with this one.
+        tick: The snapshot to begin from; -1 is where the epoch began.
+        transport: The way to the others.
+
+    Raises:
+        NeuraxisError: It cannot go on; the conductor was told.
+    """
+    plan = read_plan(run)
+    heart = Heart(folder_of(run, me, incarnation))
+    link: Link | None = None
+    try:
+        link = transport.join(plan.key, me)
+        try:
+            member = _member(run, plan, me, incarnation, tick, link, squeeze=transport.name != "local")
+            return _work(plan, member, link, heart)
+        except NeuraxisError as error:
+            _tell(link, plan, me, incarnation, error)
+            raise
+    finally:
+        heart.close()
+        if link is not None:
+            link.close()
+
+
+def _member(run: Path, plan: Plan, me: int, incarnation: int, tick: int, link: Link, *, squeeze: bool) -> Member:
+    header = read_journal(run / JOURNAL_NAME, {}, header_only=True).header
+    opened, wiring, _ = reopen(run, shards=plan.shards_of(me))
+    require_same(header.lock, opened.plugins.lock())
+    messages = opened.blueprint.messages(wiring)
+    part = open_part(
+        run,
+        plan,
+        me,
+        incarnation,
+        tick,
+        blueprint=opened.blueprint,
+        wiring=wiring,
+        settings=opened.settings,
+        plugins=opened.plugins,
+        messages=messages,
+    )
+    return Member(plan, me, incarnation, part, link.send, messages, squeeze=squeeze)
+
+
+def _work(plan: Plan, member: Member, link: Link, heart: Heart) -> str:
+    receive, take, work, clock = link.receive, member.take, member.work, time.monotonic
+    heard = looked = clock()
+    try:
+        while member.state != "leaving":
+            more = work()
+            heart.doing = member.state
+            frame = receive(0.0 if more else LOOK_S)
+            if frame is not None:
+                take(frame)
+            now = clock()
+            if now - looked < LOOK_S:
+                continue
+            looked = now
+            member.look(now)
+            if member.heard:
+                member.heard = False
+                heard = now
+            elif now - heard > plan.patience:
+                raise WorkerLost(
+                    worker=CONDUCTOR,
+                    reason=f"the conductor has given no sign of life for {plan.patience:.0f} s",
+                    remedy="neuraxis resume RUN goes on from the newest snapshot.",
+                )
+        member.look(clock())
+        return member.away
+    finally:
+        member.close()
+
+
+def _tell(link: Link, plan: Plan, me: int, incarnation: int, error: NeuraxisError) -> None:
+    """Tell the conductor why this worker cannot go on."""
+    facts: dict[str, Any] = {
+        "error": type(error).__name__,
+        "code": error.code,
+        "text": error.message(),
+        "exit_code": error.exit_code,
+    }
+    report = Report(plan.epoch, me, incarnation, "failed", -1, -1, (-1, -1), facts, {})
+    with contextlib.suppress(NeuraxisError):
+        for _ in range(3):
+            link.send(CONDUCTOR, encode(report))
+            time.sleep(0.05)
