@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from neuraxis.errors import Problem
     from neuraxis.graph import Graph
     from neuraxis.seams.backend import Backend
+    from neuraxis.seams.launcher import Launcher
     from neuraxis.seams.transport import Transport
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -156,6 +157,16 @@ class Specification:
         Returns:
             Scheme of a URL, as `--transport scheme://…` takes it, to a function that makes a transport from the
             URL; it connects nowhere yet. A scheme offered twice is `DuplicateName`.
+
+        Since: API 1.0.
+        """
+
+    @hookspec
+    def neuraxis_register_launchers(self) -> Mapping[str, Callable[[], Launcher]]:  # type: ignore[empty-body]
+        """Offer ways to start the workers of a run.
+
+        Returns:
+            Name, as `--launcher` takes it, to factory. A name offered twice is `DuplicateName`.
 
         Since: API 1.0.
         """

@@ -57,9 +57,7 @@ class Result(Struct, frozen=True):
         return Result({**self.summary, "troubles": troubles, "passed": False}, self.judged)
 
 
-def conclude(
-    sim: Simulation, expectations: Iterable[Expectation], *, backend: str, wall_s: float, workers: int = 1
-) -> Result:
+def conclude(sim: Simulation, expectations: Iterable[Expectation], *, backend: str, wall_s: float) -> Result:
     """Return what a simulation has come to, where it stands.
 
     Args:
@@ -67,13 +65,10 @@ def conclude(
         expectations: What the scenario expects.
         backend: Name of the backend that computed networks.
         wall_s: Wall-clock seconds that it took.
-        workers: Processes that took part.
     """
     statistics = sim.statistics
     figures, troubles = figures_of(sim)
-    known = {"ticks": sim.tick, "messages": statistics.messages, **figures}
-    judged = tuple(_judge(each, known) for each in expectations)
-    summary = {
+    facts = {
         "scenario": sim.name,
         "run": str(sim.folder) if sim.folder is not None else None,
         "seed": sim.blueprint.seed,
@@ -83,7 +78,7 @@ def conclude(
         "digest": sim.digest,
         "digests": sim.digests,
         "determinism": sim.determinism,
-        "workers": workers,
+        "workers": 1,
         "transport": "in-process",
         "backend": backend,
         "wall_s": round(wall_s, 3),
@@ -91,9 +86,21 @@ def conclude(
         "dead_letters": statistics.dead_letters,
         "failures": statistics.failures,
         "waiting": statistics.waiting,
-        "passed": all(each.holds for each in judged),
     }
-    return Result(summary, judged).with_troubles(troubles)
+    return result_of(facts, expectations, troubles)
+
+
+def result_of(facts: dict[str, Any], expectations: Iterable[Expectation], troubles: Iterable[str]) -> Result:
+    """Return the result of a run with these facts, judged.
+
+    Args:
+        facts: What `--json` prints, but for `passed`.
+        expectations: What the scenario expects.
+        troubles: What actors failed to tell.
+    """
+    known = {"ticks": facts["ticks"], "messages": facts["messages"], **facts["figures"]}
+    judged = tuple(_judge(each, known) for each in expectations)
+    return Result({**facts, "passed": all(each.holds for each in judged)}, judged).with_troubles(troubles)
 
 
 def figures_of(sim: Simulation) -> tuple[dict[str, Any], list[str]]:
@@ -147,15 +154,15 @@ def html_report(sim: Simulation, result: Result, *, summary: str) -> str:
         summary: What the scenario is about.
     """
     charts, troubles = charts_of(sim)
-    return page_of(sim, result.with_troubles(troubles), [chart for _, chart in charts], summary=summary)
+    return page_of(result.with_troubles(troubles), [chart for _, chart in charts], summary=summary)
 
 
-def page_of(sim: Simulation, result: Result, charts: Iterable[str], *, summary: str) -> str:
+def page_of(result: Result, charts: Iterable[str], *, summary: str) -> str:
     """Return the report of a run as an HTML page, with charts that are HTML already."""
     facts = result.summary
     return render(
         Report(
-            title=sim.name,
+            title=facts["scenario"],
             summary=summary,
             passed=result.passed,
             facts={

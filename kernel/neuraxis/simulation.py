@@ -271,23 +271,7 @@ class Simulation:
 
     def header(self) -> Header:
         """Return the first record of the run's journal."""
-        settings = self.settings
-        return Header(
-            format=FORMAT,
-            run=self.run_name,
-            scenario=dict(settings.scenario or {}),
-            seed=self.blueprint.seed,
-            semantic=self._scheduler.wiring.semantic.hex(),
-            lock=self._lock(),
-            numerics=numerics(),
-            settings={
-                "clock": self.blueprint.clock,
-                "trace": settings.trace,
-                "durable": settings.durable,
-                "block": settings.block,
-                **settings.extra,
-            },
-        )
+        return header_of(self.run_name, self.blueprint, self._scheduler.wiring, self.settings, self._lock())
 
     def _lock(self) -> list[dict[str, Any]]:
         """Return what code makes the run; only runs on disk pay for hashing it."""
@@ -644,3 +628,31 @@ class Simulation:
         _, message, port, payload, cause = envelope
         source = self._scheduler.wiring.paths[source_of(message)]
         return Output(port, payload, source, tick, MessageId(message), causes_of(cause))
+
+
+def header_of(run: str, blueprint: Blueprint, wiring: Wiring, settings: Settings, lock: list[dict[str, Any]]) -> Header:
+    """Return the first record of the journal of a run.
+
+    Args:
+        run: Its name.
+        blueprint: What decides it.
+        wiring: Its graph.
+        settings: What does not decide it.
+        lock: Which code computes it.
+    """
+    return Header(
+        format=FORMAT,
+        run=run,
+        scenario=dict(settings.scenario or {}),
+        seed=blueprint.seed,
+        semantic=wiring.semantic.hex(),
+        lock=lock,
+        numerics=numerics(),
+        settings={
+            "clock": blueprint.clock,
+            "trace": settings.trace,
+            "durable": settings.durable,
+            "block": settings.block,
+            **settings.extra,
+        },
+    )

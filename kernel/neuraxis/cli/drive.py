@@ -61,9 +61,7 @@ def _result(sim: Simulation, opened: Opened, until: int, *, report: Path | None,
     if sim.folder is not None:
         if not _has_just_been_taken(sim):
             sim.snapshot()
-        page = page_of(sim, result, [chart for _, chart in charts], summary=opened.scenario.summary).encode(
-            errors="replace"
-        )
+        page = page_of(result, [chart for _, chart in charts], summary=opened.scenario.summary).encode(errors="replace")
         for path in filter(None, (sim.folder / "report.html", report)):
             write_atomically(path, [page])
     sim.finish({**result.summary, "judged": [[j.figure, j.expected, j.got, j.holds] for j in result.judged]})

@@ -15,7 +15,7 @@ from msgspec import Struct, field
 
 from neuraxis.cluster.batch import FrameDamaged, Report, decode, encode
 from neuraxis.cluster.conduct import Conduct
-from neuraxis.cluster.folder import ALIVE_NAME, LOG_NAME, STATUS_NAME, WORKERS, folder_of
+from neuraxis.cluster.folder import ALIVE_NAME, STATUS_NAME, WORKERS, folder_of, log_of
 from neuraxis.cluster.worker import Beat
 from neuraxis.errors import TransportFailed, WorkerFailed, WorkerLost
 from neuraxis.files import write_atomically
@@ -134,8 +134,18 @@ class Conductor:
         self._rolls_on: tuple[int, int] | None = None
         self._began = time.monotonic()
 
+    def start(self) -> None:
+        """Start all workers.
+
+        Raises:
+            UsageInvalid: The launcher cannot.
+        """
+        self._began = time.monotonic()
+        for worker in self._plan.workers:
+            self._start(worker, 1, -1, self._began)
+
     def run(self, show: Callable[[int, str], None]) -> None:
-        """Conduct to the end: until all workers are done and have left.
+        """Conduct to the end: until all workers are done and have left. After `stop`, it can be called again.
 
         Args:
             show: Takes the tick that all have reached, and a few words.
@@ -145,9 +155,7 @@ class Conductor:
             WorkerLost: A worker is missing and cannot be replaced.
             TransportFailed: The way is cut.
         """
-        now = self._began = time.monotonic()
-        for worker in self._plan.workers:
-            self._start(worker, 1, -1, now)
+        now = time.monotonic()
         ordered = told = -1.0
         snapshots = _Snapshots(now)
         while not self._have_left():
@@ -195,10 +203,9 @@ class Conductor:
     # ------------------------------------------------------------------------------ workers
 
     def _start(self, worker: int, incarnation: int, tick: int, now: float) -> None:
-        folder = folder_of(self._run, worker, incarnation)
         arguments = ["worker", str(self._run), "--index", str(worker), "--incarnation", str(incarnation)]
         arguments += ["--from-tick", str(tick), "--transport", self._transport.url]
-        started = self._launcher.start(arguments, folder.with_name(f"{folder.name}.log"))
+        started = self._launcher.start(arguments, log_of(self._run, worker, incarnation))
         before = self._watched.get(worker)
         watched = self._watched[worker] = _Watched(started, now)
         if before is not None:
@@ -245,11 +252,11 @@ class Conductor:
         each = self._watched[worker]
         each.started.kill()
         each.lost += 1
-        log = folder_of(self._run, worker, self.conduct.incarnations[worker])
+        log = log_of(self._run, worker, self.conduct.incarnations[worker])
         if each.lost > REPLACED_MAX:
             raise WorkerLost(
                 worker=worker,
-                reason=f"{reason}, for the {each.lost}th time without coming any further; see {log}.log",
+                reason=f"{reason}, for the {each.lost}th time without coming any further; see {log}",
                 remedy=f"Mend what the log names, then go on with: neuraxis resume {self._run}",
             )
         self.replaced += 1
@@ -380,9 +387,3 @@ def _told(report: Report) -> WorkerFailed:
     error = WorkerFailed(worker=report.source, text=facts["text"])
     error.code, error.exit_code = facts["code"], facts["exit_code"]  # type: ignore[misc]  # of this one only
     return error
-
-
-def log_of(run: Path, worker: int, incarnation: int) -> Path:
-    """Return the log of one process of a worker."""
-    folder = folder_of(run, worker, incarnation)
-    return folder.with_name(f"{folder.name}.{LOG_NAME}")

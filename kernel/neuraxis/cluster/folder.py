@@ -4,7 +4,8 @@
     RUN/snapshots/               snapshots of the whole run
     RUN/workers/plan.json        the plan of the current epoch; it is there while workers own the run
     RUN/workers/status.json      how the run stands, for `neuraxis top`
-    RUN/workers/3.1/             records of worker 3, first process: journal, snapshots, alive, result, log
+    RUN/workers/3.1/             records of worker 3, first process: journal, snapshots, alive, result
+    RUN/workers/3.1.log          what that process printed
 
 Every process of a worker writes into a folder of its own, so that one that was taken for dead and goes on can do no
 harm. The folder of the run must outlive workers and be reachable for all of them.
@@ -40,7 +41,6 @@ WORKERS: Final = "workers"
 PLAN_NAME: Final = "plan.json"
 STATUS_NAME: Final = "status.json"
 ALIVE_NAME: Final = "alive"
-LOG_NAME: Final = "worker.log"
 
 
 def plan_path(run: Path) -> Path:
@@ -79,6 +79,11 @@ def read_plan(run: Path) -> Plan:
 def folder_of(run: Path, worker: int, incarnation: int) -> Path:
     """Return the folder of one process of a worker."""
     return run / WORKERS / f"{worker}.{incarnation}"
+
+
+def log_of(run: Path, worker: int, incarnation: int) -> Path:
+    """Return where the output of one process of a worker goes."""
+    return run / WORKERS / f"{worker}.{incarnation}.log"
 
 
 def processes_of(run: Path, worker: int) -> list[Path]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from neuraxis.graph import Graph
     from neuraxis.plugins.discover import Loaded
     from neuraxis.seams.backend import Backend
+    from neuraxis.seams.launcher import Launcher
     from neuraxis.seams.transport import Transport
 
 
@@ -33,6 +34,7 @@ class Plugins:
         actors: Class by kind.
         backends: Factory by name.
         transports: Factory by scheme.
+        launchers: Factory by name.
         inspections: Ways to look at a recorded run, by name.
         messages: Class by (name, version), for message types that no port declares.
         migrations: Step by (kind, from_version).
@@ -60,6 +62,7 @@ class Plugins:
         self.transports: dict[str, Callable[[str], Transport]] = self._by_name(
             "register_transports", "transport", callable
         )
+        self.launchers: dict[str, Callable[[], Launcher]] = self._by_name("register_launchers", "launcher", callable)
         self.inspections: dict[str, Inspection] = self._by_name(
             "register_inspections", "inspection", lambda value: isinstance(value, Inspection)
         )
