@@ -14,6 +14,8 @@ VERBS: Final = {
     "diff": "Find the first difference between two runs.",
     "why": "Walk from a message back to what caused it.",
     "graph": "Show a scenario's actors and channels.",
+    "worker": "Work for a run on several workers.",
+    "top": "Watch a run on several workers.",
     "explore": "Search for failures with seeded faults.",
     "golden": "Check or update goldens.",
     "inspect": "Look at what a run recorded: spikes.",

@@ -22,6 +22,12 @@ def resume(
         bool, typer.Option("--accept-changes", help="Go on although the code changed; migrate older states.")
     ] = False,
     backend: Annotated[str | None, typer.Option(help="What computes networks, instead of what the run used.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes that share the rest of the run.", show_default=False)
+    ] = None,
+    transport: Annotated[str, typer.Option(help="The way between workers.")] = "local:",
+    launcher: Annotated[str, typer.Option(help="What starts workers: local, slurm, join.")] = "local",
+    patience: Annotated[float, typer.Option(help="Seconds of silence after which a worker counts as lost.")] = 60.0,
     json: JsonOption = False,
     log: LogOption = "INFO",
 ) -> None:
@@ -32,6 +38,7 @@ def resume(
     """
     from neuraxis.cli.drive import complete, show_result
     from neuraxis.cli.terminal import tell_operator
+    from neuraxis.cluster.epoch import merge_left_behind
     from neuraxis.launch import resume_run
     from neuraxis.logs import set_up
     from neuraxis.result import Judged, Result
@@ -39,6 +46,16 @@ def resume(
 
     set_up(log)
     signer = Signer.from_environment()
+    if workers is not None:
+        from neuraxis.cli.drive_workers import complete_on_workers
+        from neuraxis.cluster.epoch import Wish
+        from neuraxis.cluster.epoch import resume as resume_on_workers
+        from neuraxis.journal.record import End
+
+        going = resume_on_workers(run, Wish(workers, transport, launcher, patience=patience), signer=signer)
+        if not isinstance(going, End):
+            raise typer.Exit(complete_on_workers(going, going.opened, report=None, as_json=json))
+    merge_left_behind(run, signer=signer)
     resumption = resume_run(run, discard_damaged=discard_damaged, accept_changes=accept_changes, backend=backend)
     for note in resumption.notes:
         tell_operator(f"note: {note}")

@@ -33,6 +33,18 @@ def run(
     folder: Annotated[
         Path | None, typer.Option(help="Run folder, instead of runs/SCENARIO-TIME.", show_default=False)
     ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes that share the run; the bits stay.", show_default=False)
+    ] = None,
+    transport: Annotated[
+        str, typer.Option(help="The way between workers: local:, nats://HOST:PORT, redis://HOST:PORT.")
+    ] = "local:",
+    launcher: Annotated[str, typer.Option(help="What starts workers: local, slurm, or join for nobody.")] = "local",
+    partition: Annotated[
+        str | None,
+        typer.Option(help='Who owns what: a file of `neuraxis partition`, "measured", or by the graph alone.'),
+    ] = None,
+    patience: Annotated[float, typer.Option(help="Seconds of silence after which a worker counts as lost.")] = 60.0,
     json: JsonOption = False,
     log: LogOption = "INFO",
 ) -> None:
@@ -49,6 +61,15 @@ def run(
 
     set_up(log)
     overrides = [*(set_ or []), *_as_overrides(until, trace)]
+    if workers is not None:
+        from neuraxis.cli.drive_workers import complete_on_workers, wish_of
+        from neuraxis.cluster.epoch import NO_SHARDS, begin
+
+        opened = open_scenario(scenario, seed=seed, overrides=overrides, backend=backend, shards=NO_SHARDS)
+        wish = wish_of(opened, scenario, workers, transport, launcher, partition, patience)
+        signer = Signer.from_environment()
+        epoch = begin(opened, folder or _fresh_folder(opened.scenario.name), wish, signer=signer)
+        raise typer.Exit(complete_on_workers(epoch, opened, report=report, as_json=json))
     opened = open_scenario(scenario, seed=seed, overrides=overrides, backend=backend)
     signer = Signer.from_environment()
     target = folder or _fresh_folder(opened.scenario.name)

@@ -107,6 +107,7 @@ class Epoch:
         plan: Who owns what.
         conductor: What watches the workers.
         folder: The run folder.
+        opened: The scenario.
     """
 
     def __init__(
@@ -119,7 +120,7 @@ class Epoch:
             TransportUnusable: The transport cannot carry the run.
         """
         self.folder = folder
-        self._opened = opened
+        self.opened = opened
         self._sink = sink
         self._signer = signer
         self._began = time.perf_counter()
@@ -176,7 +177,7 @@ class Epoch:
             self.conductor.close(kill=not over)
             with suppress(TransportFailed):
                 self._transport.remove(self.plan.key)
-        merged = consolidate(self._opened, self.folder, self._sink, signer=self._signer)
+        merged = consolidate(self.opened, self.folder, self._sink, signer=self._signer)
         failure = min((each.failure for each in merged.told if each.failure is not None), key=_order, default=None)
         if stopped is not None:
             raise stopped
@@ -186,7 +187,7 @@ class Epoch:
 
     def conclude(self, merged: Merged, *, report: Path | None) -> Result:
         """Judge the run, write its report, and end its journal."""
-        opened, wiring = self._opened, self._opened.resolved.wiring
+        opened, wiring = self.opened, self.opened.resolved.wiring
         counts = [each.statistics for each in merged.told]
         figures: dict[str, Any] = {}
         for each in merged.told:
@@ -288,6 +289,27 @@ def resume(folder: Path, wish: Wish, *, signer: Signer | None = None) -> Epoch |
     except BaseException:
         writer.close()
         raise
+
+
+def merge_left_behind(folder: Path, *, signer: Signer | None = None) -> bool:
+    """Make one run of what workers left behind whose conductor was killed. Returns whether there was anything.
+
+    Raises:
+        FileUnusable: The run is conducted at this moment.
+        JournalDamaged: The run's journal is damaged.
+    """
+    if not plan_path(folder).is_file():
+        return False
+    opened, wiring, path = reopen(folder, shards=NO_SHARDS)
+    messages = opened.blueprint.messages(wiring)
+    writer = JournalWriter(path, durable=opened.settings.durable, anew=False)
+    try:
+        journal = read_journal(path, messages)
+        writer.go_on(end=journal.end, chain=journal.chain)
+        consolidate(opened, folder, FileSink(writer, messages), signer=signer)
+    finally:
+        writer.close()
+    return True
 
 
 def errors_of_lock(locked: list[dict[str, str]], opened: Opened) -> None:

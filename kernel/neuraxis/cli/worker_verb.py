@@ -1,0 +1,71 @@
+"""`neuraxis worker RUN`"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from neuraxis.cli.terminal import LogOption
+
+app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
+
+
+@app.command()
+def worker(
+    run: Annotated[Path, typer.Argument(help="The run folder, which all workers share.")],
+    index: Annotated[
+        int | None,
+        typer.Option(help="Which worker, from 1; else from SLURM_PROCID, JOB_COMPLETION_INDEX or the host's name."),
+    ] = None,
+    incarnation: Annotated[
+        int | None, typer.Option(help="How many processes this worker has had, with this one; else the next.")
+    ] = None,
+    from_tick: Annotated[int, typer.Option(help="The snapshot to begin from; -1 is the start of the epoch.")] = -1,
+    transport: Annotated[str | None, typer.Option(help="Where to meet the others, instead of what the plan says.")] = (
+        None
+    ),
+    log: LogOption = "INFO",
+) -> None:
+    """Work for a run that `neuraxis run --workers` conducts.
+
+    Started by the conductor; or, with `--launcher join`, by whoever runs workers: a StatefulSet, a Slurm step, a
+    person. Secrets of the transport come from the environment.
+    """
+    from neuraxis.cluster.epoch import transport_of
+    from neuraxis.cluster.folder import processes_of, read_plan
+    from neuraxis.cluster.worker import leashed, serve
+    from neuraxis.logs import set_up
+
+    leashed()
+    set_up(log)
+    plan = read_plan(run)
+    me = index if index is not None else _own_index()
+    _require_worker(me, len(plan.workers))
+    number = incarnation if incarnation is not None else len(processes_of(run, me)) + 1
+    left = serve(run, me, number, from_tick, transport_of(transport or plan.transport))
+    if left:
+        print(f"worker {me} leaves: {left}")
+
+
+def _own_index() -> int:
+    """Return which worker this is, from what Slurm or Kubernetes say; they count from 0."""
+    from neuraxis.errors import UsageInvalid
+
+    for name in ("SLURM_PROCID", "JOB_COMPLETION_INDEX", "OMPI_COMM_WORLD_RANK"):
+        if os.environ.get(name, "").isdecimal():
+            return int(os.environ[name]) + 1
+    ordinal = re.search(r"-(\d+)$", os.environ.get("HOSTNAME", ""))
+    if ordinal is not None:
+        return int(ordinal[1]) + 1
+    raise UsageInvalid(what="it is not clear which worker this is", remedy="Write --index 1, 2, …")
+
+
+def _require_worker(index: int, workers: int) -> None:
+    from neuraxis.errors import UsageInvalid
+
+    if not 1 <= index <= workers:
+        raise UsageInvalid(what=f"the run has no worker {index}", remedy=f"Write --index 1 … {workers}.")
