@@ -132,7 +132,7 @@ class Order(Struct, frozen=True, array_like=True, tag=4):
         incarnations: By worker: the process that counts; frames of earlier ones are refused.
         go: Whether windows may be computed.
         stable: Newest window of which every worker has a snapshot; -1 if there is none.
-        asks: How many snapshots were asked for so far.
+        ask_after: A snapshot is wanted at the end of one window after this; -1 before the first.
         pause: Whether to begin no further window until `stop_at` is known.
         stop_at: Window after which to end; -1 is the end of the run.
         finished: Whether everybody is done and may leave.
@@ -144,7 +144,7 @@ class Order(Struct, frozen=True, array_like=True, tag=4):
     incarnations: dict[int, int]
     go: bool = False
     stable: int = -1
-    asks: int = 0
+    ask_after: int = -1
     pause: bool = False
     stop_at: int = -1
     finished: bool = False

@@ -22,7 +22,6 @@ class Conduct:
         reports: By worker: its newest report; those of earlier processes are forgotten.
         kept: By worker: (window, tick) of all snapshots that it reported.
         stable: (window, tick) of the newest snapshot that all workers have; (-1, -1) if there is none.
-        asks: Snapshots asked for.
         stopping: Whether the run is to end early.
     """
 
@@ -31,12 +30,11 @@ class Conduct:
         self.reports: dict[int, Report] = {}
         self.kept: dict[int, set[tuple[int, int]]] = {worker: set() for worker in plan.workers}
         self.stable = (-1, -1)
-        self.asks = 0
         self.stopping = False
         self._plan = plan
         self._number = 0
         self._away: dict[int, str] = {}
-        self._asked_at = -2
+        self._asked_at = -1
         self._stop_at = -1
 
     def take(self, report: Report) -> None:
@@ -57,7 +55,7 @@ class Conduct:
         """Take note that a worker gets another process, and return its incarnation."""
         self.incarnations[worker] += 1
         self.reports.pop(worker, None)
-        self._asked_at = -2  # what was asked for may never be complete
+        self._asked_at = -1  # what was asked for may never be complete
         return self.incarnations[worker]
 
     def send_away(self, reason: str) -> None:
@@ -75,7 +73,6 @@ class Conduct:
 
     def ask_snapshot(self) -> None:
         """Ask for a snapshot at the end of one of the next windows."""
-        self.asks += 1
         self._asked_at = self.window
 
     def stop(self) -> None:
@@ -121,7 +118,7 @@ class Conduct:
             dict(self.incarnations),
             go=self._go(),
             stable=self.stable[0],
-            asks=self.asks,
+            ask_after=self._asked_at,
             pause=self.stopping,
             stop_at=self._stop_at,
             finished=self.is_done,

@@ -364,19 +364,14 @@ class _Snapshots:
 
     def __init__(self, now: float) -> None:
         self._last = self._began = now
-        self._stable = -1
-        self._cost = 0.0
-        self._asked: float | None = None
 
     def are_due(self, conduct: Conduct, plan: Plan, now: float) -> bool:
-        if self._asked is not None and conduct.stable[0] > self._stable:
-            self._cost += now - self._asked
-            self._stable, self._asked, self._last = conduct.stable[0], None, now
         if not conduct.wants_snapshot():
             return False
+        cost = max(report.figures.get("snapshot_s", 0.0) for report in conduct.reports.values())
         by_clock = plan.snapshot_every is None and now - self._last > SNAPSHOT_S
-        if conduct.is_crowded() or (by_clock and self._cost <= SNAPSHOT_SHARE * (now - self._began)):
-            self._asked = self._asked or now
+        if conduct.is_crowded() or (by_clock and cost <= SNAPSHOT_SHARE * (now - self._began)):
+            self._last = now
             return True
         return False
 

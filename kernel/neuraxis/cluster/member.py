@@ -98,7 +98,7 @@ class Member:
         self._pending: dict[int, dict[int, tuple[Batch, memoryview]]] = {}
         self._outbox: dict[int, dict[int, list[Buffer]]] = {}
         self._digests: dict[int, dict[int, bytes]] = {}
-        self._asked = 0
+        self._asked = -1
         self._failure: Failure | None = None
         self._rewinding_to = -1
         self._waits = False
@@ -242,9 +242,10 @@ class Member:
 
     def _asks(self) -> bool:
         """Tell whether this window ends with a snapshot; the first worker decides, when the conductor asks."""
-        if self._me != 1 or self._order.asks <= self._asked:
+        after = self._order.ask_after
+        if self._me != 1 or after <= self._asked or self.index <= after:
             return False
-        self._asked = self._order.asks
+        self._asked = after
         return True
 
     def _publish(self, own: Batch, letters: Letters) -> None:
@@ -367,6 +368,7 @@ class Member:
                 "bytes": self.sent_bytes,
                 "waits_for": self._lacking(),
                 "held": len(self._outbox),
+                "snapshot_s": round(self._part.snapshot_s, 4),
             },
         )
 

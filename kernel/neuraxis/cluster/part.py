@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, final
 
@@ -63,6 +64,7 @@ class Part:
         window: Number of the window at whose end it stands; -1 before the first exchange.
         upcoming: Next tick in which anything happens anywhere, as told in that window.
         sim: The simulation.
+        snapshot_s: Seconds that snapshots took so far.
     """
 
     def __init__(
@@ -99,6 +101,7 @@ class Part:
             ScenarioInvalid: An actor cannot be made.
         """
         self.window = -1
+        self.snapshot_s = 0.0
         self.upcoming: int | None = None
         self._plan = plan
         self._me = me
@@ -186,7 +189,9 @@ class Part:
             "epoch": self._plan.epoch,
             "worker": self._me,
         }
+        began = time.perf_counter()
         self._newest = self.sim.snapshot()
+        self.snapshot_s += time.perf_counter() - began
 
     def rewind(self) -> None:
         """Stand at the end of the newest snapshot again, or at the beginning: after a tick that failed."""

@@ -58,6 +58,7 @@ class Rehearsal:
     Attributes:
         conduct: What the conductor knows.
         counts: What went wrong, by name.
+        parts: The parts, by worker.
     """
 
     def __init__(self, plan: Plan, open_part: Open, messages: Any, *, seed: int = 0, weather: Weather | None = None):
@@ -79,14 +80,14 @@ class Rehearsal:
         self._draw = np.random.Generator(np.random.Philox(key=seed))
         self._now = 0.0
         self._mail: dict[int, list[tuple[float, bytes]]] = {member: [] for member in (CONDUCTOR, *plan.workers)}
-        self._parts: dict[int, Part] = {}
+        self.parts: dict[int, Part] = {}
         self._members: dict[int, Member] = {}
         for worker in plan.workers:
             self._begin(worker, -1)
 
     def _begin(self, worker: int, tick: int) -> None:
         incarnation = self.conduct.incarnations[worker]
-        part = self._parts[worker] = self._open(worker, incarnation, tick)
+        part = self.parts[worker] = self._open(worker, incarnation, tick)
         self._members[worker] = Member(
             self._plan, worker, incarnation, part, partial(self._post), self._messages, squeeze=worker % 2 == 0
         )
@@ -154,12 +155,12 @@ class Rehearsal:
             self._post(worker, order)
 
     def _kill(self, worker: int) -> None:
-        self._parts[worker].close()  # what it wrote stays; what it had in memory is gone
+        self.parts[worker].close()  # what it wrote stays; what it had in memory is gone
         self._mail[worker].clear()
         self.conduct.replaced(worker)
         self._begin(worker, self.conduct.stable[1])
 
     def close(self) -> None:
         """Release everything."""
-        for part in self._parts.values():
+        for part in self.parts.values():
             part.close()
