@@ -222,6 +222,15 @@ def _kept_name(name: str) -> str:
     return Path(name).name if name.endswith(".py") else name
 
 
+def require_same_code(locked: Sequence[Entry], opened: Opened) -> None:
+    """Refuse code that is not what made a run, which was opened again from its folder.
+
+    Raises:
+        PluginUnusable: Kernel or plugins differ in version or content.
+    """
+    require_same([_as_kept(entry) for entry in locked], opened.plugins.lock())
+
+
 def _as_kept(entry: Entry) -> Entry:
     return {**entry, "name": _kept_name(entry["name"])}
 

@@ -14,17 +14,18 @@ import msgspec
 import numpy as np
 import zstandard
 from msgspec import Struct, field
-from xxhash import xxh3_128
+from xxhash import xxh3_128, xxh3_128_digest
 
 from neuraxis import codec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from neuraxis.scheduler.envelope import Envelope
     from neuraxis.seams.transport import Buffer
 
     Letters = list[tuple[int, int, list[Envelope]]]
+    Heads = tuple[tuple[str, tuple[int, ...]], ...]
 
 ALIGNMENT: Final = 64
 SQUEEZE_BYTES_MIN: Final = 512
@@ -202,54 +203,50 @@ def decode(frame: Buffer) -> tuple[Head, memoryview]:
     return head, view[start + (-start % ALIGNMENT) :]
 
 
-@final
-class Outgoing(Struct, frozen=True):
-    """The messages of one window for one worker, written once and kept until nobody can ask for them again."""
-
-    parts: tuple[Buffer, ...]
-    sizes: tuple[int, ...]
-    heads: tuple[tuple[str, tuple[int, ...]], ...]
-    squeezed: tuple[int, ...]
-    digest: bytes
-
-
-NOTHING: Final = Outgoing((), (), (), (), b"")
-
-
-def written(letters: Letters, end: int, event: int, *, squeeze: bool) -> Outgoing:
-    """Write mail as the body and arrays of a batch.
+def written(
+    batch: Callable[[tuple[int, ...], Heads, tuple[int, ...], bytes], Batch],
+    letters: Letters,
+    end: int,
+    event: int,
+    *,
+    squeeze: bool,
+) -> tuple[list[Buffer], int]:
+    """Write mail as the frame of a batch.
 
     Args:
+        batch: Makes the head from sizes, heads, squeezed and digest.
         letters: (tick in which it is due, receiver, inbox).
         end: Last tick of the window.
-        event: Next event that the source knows of.
+        event: Next event that the source knows of; -1 if none.
         squeeze: Whether to compress what becomes smaller by it.
+
+    Returns:
+        The parts of the frame, and the bytes of body and arrays.
     """
-    mark = xxh3_128(_MARK.pack(end, event))
+    mark = _MARK.pack(end, event)
     if not letters:
-        return Outgoing((), (), (), (), mark.digest())
+        return encode(batch((), (), (), xxh3_128_digest(mark))), 0
     flat: list[Any] = []
     for due, receiver, inbox in letters:
         for sent, message, port, payload, cause in inbox:
             flat += (due, receiver, sent, message, port, payload, cause)
     arrays: list[np.ndarray] = []
     body = codec.pack(flat, arrays)
+    if not arrays and (not squeeze or len(body) < SQUEEZE_BYTES_MIN):
+        return encode(batch((len(body),), (), (-1,), xxh3_128_digest(mark + body)), (body,)), len(body)
+    hasher = xxh3_128(mark)
     raw: list[Buffer] = [body, *(each.reshape(-1).view(np.uint8).data for each in arrays)]
     parts, squeezed = list(raw), [-1] * len(raw)
     for index, each in enumerate(raw):
-        mark.update(each)
+        hasher.update(each)
         size = _size(each)
         if squeeze and size >= SQUEEZE_BYTES_MIN:
             smaller = zstandard.compress(each, SQUEEZE_LEVEL)
             if len(smaller) < size * 7 // 8:
                 parts[index], squeezed[index] = smaller, size
-    return Outgoing(
-        tuple(parts),
-        tuple(map(_size, parts)),
-        tuple((each.dtype.str, each.shape) for each in arrays),
-        tuple(squeezed),
-        mark.digest(),
-    )
+    heads = tuple((each.dtype.str, each.shape) for each in arrays)
+    sizes = tuple(map(_size, parts))
+    return encode(batch(sizes, heads, tuple(squeezed), hasher.digest()), parts), sum(sizes)
 
 
 _MARK: Final = struct.Struct("<qq")
@@ -266,11 +263,17 @@ def read(batch: Batch, rest: memoryview, messages: Mapping[tuple[str, int], type
     Raises:
         FrameDamaged: The frame is torn, or its content is not what its digest says.
     """
-    mark = xxh3_128(_MARK.pack(batch.end, batch.event))
+    head = _MARK.pack(batch.end, batch.event)
     if not batch.sizes:
-        if mark.digest() != batch.digest:
+        if xxh3_128_digest(head) != batch.digest:
             raise FrameDamaged("another content than its digest says")
         return []
+    if batch.squeezed == (-1,):
+        body = bytes(rest[: batch.sizes[0]])
+        if xxh3_128_digest(head + body) != batch.digest:
+            raise FrameDamaged("another content than its digest says")
+        return _letters(body, messages, ())
+    mark = xxh3_128(head)
     raw: list[memoryview] = []
     start = 0
     for size, before in zip(batch.sizes, batch.squeezed, strict=True):
@@ -289,7 +292,14 @@ def read(batch: Batch, rest: memoryview, messages: Mapping[tuple[str, int], type
         raise FrameDamaged("another content than its digest says")
     try:
         arrays = [_frozen(part, dtype, shape) for part, (dtype, shape) in zip(raw[1:], batch.heads, strict=True)]
-        flat = codec.unpack(bytes(raw[0]), messages, arrays)
+    except ValueError as error:
+        raise FrameDamaged(str(error)) from error
+    return _letters(bytes(raw[0]), messages, arrays)
+
+
+def _letters(body: bytes, messages: Mapping[tuple[str, int], type[Any]], arrays: Sequence[np.ndarray]) -> Letters:
+    try:
+        flat = codec.unpack(body, messages, arrays)
     except ValueError as error:
         raise FrameDamaged(str(error)) from error
     letters: Letters = []

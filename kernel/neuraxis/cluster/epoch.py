@@ -24,7 +24,7 @@ from neuraxis.journal.log import FileSink
 from neuraxis.journal.read import read_journal
 from neuraxis.journal.record import End, Resumed
 from neuraxis.journal.write import JournalWriter
-from neuraxis.launch import new_sink, reopen
+from neuraxis.launch import new_sink, reopen, require_same_code
 from neuraxis.parameter import duration
 from neuraxis.plugins.manager import Plugins
 from neuraxis.result import Result, page_of, result_of
@@ -273,7 +273,7 @@ def resume(folder: Path, wish: Wish, *, signer: Signer | None = None) -> Epoch |
         if (end := journal.ended()) is not None:
             writer.close()
             return end
-        errors_of_lock(journal.header.lock, opened)
+        require_same_code(journal.header.lock, opened)
         writer.go_on(end=journal.end, chain=journal.chain)
         sink = FileSink(writer, messages)
         if plan_path(folder).is_file():
@@ -310,17 +310,6 @@ def merge_left_behind(folder: Path, *, signer: Signer | None = None) -> bool:
     finally:
         writer.close()
     return True
-
-
-def errors_of_lock(locked: list[dict[str, str]], opened: Opened) -> None:
-    """Refuse code that is not what made the run; migrating is for `neuraxis resume` in one process.
-
-    Raises:
-        PluginUnusable: It differs.
-    """
-    from neuraxis.plugins.lock import require_same
-
-    require_same(locked, opened.plugins.lock())
 
 
 def consolidate(opened: Opened, folder: Path, sink: FileSink, *, signer: Signer | None = None) -> Merged:

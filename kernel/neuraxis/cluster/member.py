@@ -12,7 +12,7 @@ batch is taken once, one that lacks is asked for, one that comes again must have
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
 
 from neuraxis.cluster.batch import Batch, FrameDamaged, Order, Report, Want, decode, encode, read, written
 from neuraxis.errors import Divergence
@@ -21,7 +21,7 @@ from neuraxis.seams.transport import CONDUCTOR
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from neuraxis.cluster.batch import Failure, Letters, Outgoing
+    from neuraxis.cluster.batch import Failure, Heads, Letters
     from neuraxis.cluster.part import Part
     from neuraxis.cluster.plan import Plan
     from neuraxis.seams.transport import Buffer
@@ -37,6 +37,15 @@ AGAIN_MAX: Final = 32
 WANT_FIRST_S: Final = 0.25
 WANT_MOST_S: Final = 2.0
 REPORT_S: Final = 0.5
+
+
+class _Own(NamedTuple):
+    """What this worker says of the window that it computed last."""
+
+    end: int
+    event: int
+    asks: bool
+    failure: Failure | None
 
 
 @final
@@ -94,7 +103,7 @@ class Member:
         self._peers = [worker for worker in plan.workers if worker != me]
         self._incarnations = dict.fromkeys(plan.workers, 1)
         self._order = Order(plan.epoch, -1, {})
-        self._own: Batch | None = None
+        self._own: _Own | None = None
         self._pending: dict[int, dict[int, tuple[Batch, memoryview]]] = {}
         self._outbox: dict[int, dict[int, list[Buffer]]] = {}
         self._digests: dict[int, dict[int, bytes]] = {}
@@ -219,26 +228,12 @@ class Member:
         if letters:
             first = min(due for due, _, _ in letters)
             event = first if event is None or first < event else event
-        asks = self._asks()
-        self._own = Batch(
-            plan.epoch,
-            self.index,
-            self._me,
-            self._incarnation,
-            end,
-            -1 if event is None else event,
-            asks,
-            failure,
-            (),
-            (),
-            (),
-            b"",
-        )
+        self._own = own = _Own(end, -1 if event is None else event, self._asks(), failure)
         self._waits = True
         self._waits_since = -1.0
         self._patience = WANT_FIRST_S
-        if self.index not in self._outbox and self._rewinding_to < 0:
-            self._publish(self._own, letters)
+        if self._rewinding_to < 0:
+            self._publish(own, letters)
 
     def _asks(self) -> bool:
         """Tell whether this window ends with a snapshot; the first worker decides, when the conductor asks."""
@@ -248,32 +243,36 @@ class Member:
         self._asked = after
         return True
 
-    def _publish(self, own: Batch, letters: Letters) -> None:
+    def _publish(self, own: _Own, letters: Letters) -> None:
         frames = self._outbox[self.index] = {}
         owners, shards = self._plan.owners, self._part.sim.wiring.shards
         by_peer: dict[int, Letters] = {}
         for each in letters:
             receiver = each[1]
             by_peer.setdefault(owners[shards[receiver if receiver >= 0 else ~receiver]], []).append(each)
-        for peer in self._peers:
-            out: Outgoing = written(by_peer.get(peer, []), own.end, own.event, squeeze=self._squeeze)
-            head = Batch(
-                own.epoch,
-                own.index,
-                own.source,
-                own.incarnation,
-                own.end,
-                own.event,
+        end, event, squeeze = own.end, own.event, self._squeeze
+
+        def batch(sizes: tuple[int, ...], heads: Heads, squeezed: tuple[int, ...], digest: bytes) -> Batch:
+            return Batch(
+                self._plan.epoch,
+                self.index,
+                self._me,
+                self._incarnation,
+                end,
+                event,
                 own.asks,
                 own.failure,
-                out.sizes,
-                out.heads,
-                out.squeezed,
-                out.digest,
+                sizes,
+                heads,
+                squeezed,
+                digest,
             )
-            frame = frames[peer] = encode(head, out.parts)
+
+        for peer in self._peers:
+            frame, size = written(batch, by_peer.get(peer, []), end, event, squeeze=squeeze)
+            frames[peer] = frame
             self._send(peer, frame)
-            self.sent_bytes += sum(out.sizes)
+            self.sent_bytes += size
         self.frames += len(self._peers)
 
     def _exchange(self) -> None:
@@ -282,7 +281,9 @@ class Member:
         assert own is not None, "a window was computed"
         arrived = self._pending.pop(self.index, {})
         digests = self._digests[self.index] = {}
-        batches = [own]
+        events = [own.event] if own.event >= 0 else []
+        failures = [own.failure] if own.failure is not None else []
+        asks = own.asks
         for source in sorted(arrived):
             batch, rest = arrived[source]
             if batch.end != own.end:
@@ -290,13 +291,17 @@ class Member:
             letters = read(batch, rest, self._messages)
             if self._failure is not None:
                 letters = _sent_before(letters, self._failure.tick)
-            self._part.take_over(letters)
+            if letters:
+                self._part.take_over(letters)
             digests[source] = batch.digest
-            batches.append(batch)
+            asks = asks or batch.asks
+            if batch.event >= 0:
+                events.append(batch.event)
+            if batch.failure is not None:
+                failures.append(batch.failure)
         self._waits = False
         self._part.window = self.taken = self.index
-        self._part.upcoming = min((batch.event for batch in batches if batch.event >= 0), default=None)
-        failures = [batch.failure for batch in batches if batch.failure is not None]
+        self._part.upcoming = min(events) if events else None
         if self._rewinding_to >= 0:
             if self.index == self._rewinding_to:
                 self._finish()
@@ -306,7 +311,7 @@ class Member:
             return
         every = self._plan.snapshot_every
         is_due = every is not None and self.index > 0 and own.end % every == 0
-        if (is_due or any(batch.asks for batch in batches)) and self._part.tick < self._plan.until:
+        if (is_due or asks) and self._part.tick < self._plan.until:
             self._part.snapshot()
             self.kept = (self.index, self._part.tick)
             self._reported = -1.0

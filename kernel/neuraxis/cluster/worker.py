@@ -19,8 +19,7 @@ from neuraxis.cluster.member import Member
 from neuraxis.errors import NeuraxisError, WorkerLost
 from neuraxis.files import make_folder
 from neuraxis.journal.read import read_journal
-from neuraxis.launch import JOURNAL_NAME, reopen
-from neuraxis.plugins.lock import require_same
+from neuraxis.launch import JOURNAL_NAME, reopen, require_same_code
 from neuraxis.seams.transport import CONDUCTOR
 
 if TYPE_CHECKING:
@@ -156,7 +155,7 @@ def serve(run: Path, me: int, incarnation: int, tick: int, transport: Transport)
 def _member(run: Path, plan: Plan, me: int, incarnation: int, tick: int, link: Link, *, squeeze: bool) -> Member:
     header = read_journal(run / JOURNAL_NAME, {}, header_only=True).header
     opened, wiring, _ = reopen(run, shards=plan.shards_of(me))
-    require_same(header.lock, opened.plugins.lock())
+    require_same_code(header.lock, opened)
     messages = opened.blueprint.messages(wiring)
     part = open_part(
         run,
@@ -179,14 +178,17 @@ def _work(plan: Plan, member: Member, link: Link, heart: Heart) -> str:
     try:
         while member.state != "leaving":
             more = work()
-            heart.doing = member.state
-            frame = receive(0.0 if more else LOOK_S)
-            if frame is not None:
-                take(frame)
+            if not more:
+                frame = receive(LOOK_S)
+                if frame is not None:
+                    take(frame)
             now = clock()
             if now - looked < LOOK_S:
                 continue
             looked = now
+            heart.doing = member.state
+            if more and (frame := receive(0.0)) is not None:
+                take(frame)
             member.look(now)
             if member.heard:
                 member.heard = False
