@@ -7,11 +7,13 @@ import signal
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from neuraxis.cli.drive import show_result
 from neuraxis.cli.progress import progress
 from neuraxis.cli.terminal import exit_code_of, tell_operator, tell_stop
-from neuraxis.cluster.epoch import Wish
-from neuraxis.errors import NeuraxisError
+from neuraxis.errors import NeuraxisError, UsageInvalid
+from neuraxis.files import read_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,16 +24,23 @@ if TYPE_CHECKING:
     from neuraxis.launch import Opened
 
 
-def wish_of(
-    opened: Opened, scenario: Path, workers: int, transport: str, launcher: str, partition: str | None, patience: float
-) -> Wish:
-    """Return how a run is to be distributed, as the command line says.
+def places_in(partition: Path) -> dict[str, int]:
+    """Return who is placed where, as a file of `neuraxis partition` or of a person says: `{"places": {"relay": 1}}`.
 
     Raises:
-        UsageInvalid, FileUnusable: The partition cannot be used.
+        UsageInvalid, FileUnusable: It cannot be used.
     """
-    del opened, scenario, partition
-    return Wish(workers, transport, launcher, patience=patience)
+    data = read_bytes(partition, remedy="Write one with: neuraxis partition SCENARIO --workers N --out FILE")
+    try:
+        return msgspec.json.decode(data, type=_Places).places
+    except msgspec.MsgspecError as error:
+        raise UsageInvalid(
+            what=f"{partition} is no partition: {error}", remedy='Write {"places": {"ACTOR OR GROUP": WORKER}}.'
+        ) from error
+
+
+class _Places(msgspec.Struct):
+    places: dict[str, int]
 
 
 def complete_on_workers(epoch: Epoch, opened: Opened, *, report: Path | None, as_json: bool) -> int:

@@ -41,8 +41,8 @@ def run(
     ] = "local:",
     launcher: Annotated[str, typer.Option(help="What starts workers: local, slurm, or join for nobody.")] = "local",
     partition: Annotated[
-        str | None,
-        typer.Option(help='Who owns what: a file of `neuraxis partition`, "measured", or by the graph alone.'),
+        Path | None,
+        typer.Option(help="Who owns what: a file of `neuraxis partition`; else by the graph.", show_default=False),
     ] = None,
     patience: Annotated[float, typer.Option(help="Seconds of silence after which a worker counts as lost.")] = 60.0,
     json: JsonOption = False,
@@ -62,11 +62,12 @@ def run(
     set_up(log)
     overrides = [*(set_ or []), *_as_overrides(until, trace)]
     if workers is not None:
-        from neuraxis.cli.drive_workers import complete_on_workers, wish_of
-        from neuraxis.cluster.epoch import NO_SHARDS, begin
+        from neuraxis.cli.drive_workers import complete_on_workers, places_in
+        from neuraxis.cluster.epoch import NO_SHARDS, Wish, begin
 
         opened = open_scenario(scenario, seed=seed, overrides=overrides, backend=backend, shards=NO_SHARDS)
-        wish = wish_of(opened, scenario, workers, transport, launcher, partition, patience)
+        places = places_in(partition) if partition is not None else {}
+        wish = Wish(workers, transport, launcher, places, patience)
         signer = Signer.from_environment()
         epoch = begin(opened, folder or _fresh_folder(opened.scenario.name), wish, signer=signer)
         raise typer.Exit(complete_on_workers(epoch, opened, report=report, as_json=json))

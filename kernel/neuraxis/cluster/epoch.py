@@ -54,7 +54,6 @@ class Wish(Struct, frozen=True):
         transport: URL of the way between them.
         launcher: What starts them.
         places: Worker by actor or group, where a person chose; the rest is placed automatically.
-        costs, traffic: Of a measurement, if there was one.
         patience: Seconds without a sign of life after which a worker counts as lost.
     """
 
@@ -62,8 +61,6 @@ class Wish(Struct, frozen=True):
     transport: str = "local:"
     launcher: str = "local"
     places: Mapping[str, int] = {}
-    costs: Mapping[str, float] | None = None
-    traffic: Mapping[tuple[str, str], float] | None = None
     patience: float = 60.0
 
 
@@ -125,11 +122,7 @@ class Epoch:
         self._signer = signer
         self._began = time.perf_counter()
         wiring = opened.resolved.wiring
-        owners = (
-            by_hand(wiring, wish.places, wish.workers)
-            if wish.places
-            else cut(wiring, wish.workers, costs=wish.costs, traffic=wish.traffic)
-        )
+        owners = by_hand(wiring, wish.places, wish.workers) if wish.places else cut(wiring, wish.workers)
         transport = transport_of(wish.transport, opened.plugins)
         launcher = launcher_of(wish.launcher, opened.plugins)
         transport.check()

@@ -129,7 +129,9 @@ class Local:
         folder = self._folder / run if self._folder is not None else None
         if folder is None or not folder.is_dir():
             raise TransportUnusable(
-                transport=NAME, reason=f"there is no run {run!r} at {self.url}", remedy="The conductor creates it first."
+                transport=NAME,
+                reason=f"there is no run {run!r} at {self.url}",
+                remedy="The conductor creates it first.",
             )
         return LocalLink(folder, member)
 
@@ -175,7 +177,9 @@ class LocalLink:
         except OSError as error:
             self._listener.close()
             raise TransportUnusable(
-                transport=NAME, reason=f"no socket can be made in {self._folder}: {error}", remedy="Name another folder."
+                transport=NAME,
+                reason=f"no socket can be made in {self._folder}: {error}",
+                remedy="Name another folder.",
             ) from error
         return inode
 

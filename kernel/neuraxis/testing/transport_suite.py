@@ -408,4 +408,3 @@ def _refused(use: Callable[[], object], kind: type[Exception], naming: str = "")
         assert naming in text, f"{text!r} does not name {naming!r}"
         return text
     raise AssertionError(f"it raises no {kind.__name__}")
-
