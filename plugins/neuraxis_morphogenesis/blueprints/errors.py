@@ -86,3 +86,17 @@ class LibraryDamaged(DamagedData):
 
     def message(self) -> str:
         return f"library {self.path}: {self.reason}. Delete the file; the compiler fills a new one."
+
+
+class ForgeFailed(RunError):
+    """A kernel could not be made."""
+
+    code: ClassVar[str] = "BLP303"
+    artefact: str
+    ending: str
+    phase: str
+    reason: str
+
+    def message(self) -> str:
+        remedy = "Compile it alone to see more, or leave the blueprint out."
+        return f"{self.artefact} failed after {self.phase!r} ({self.ending}): {self.reason}. {remedy}"

@@ -41,6 +41,18 @@ class Site(Struct, frozen=True):
     def __str__(self) -> str:
         return f"{self.layout} ({', '.join(map(str, self.shape))})"
 
+    @classmethod
+    def parse(cls, text: str) -> Site:
+        """Return the site that a scenario writes as `map 16 8 8`.
+
+        Raises:
+            SiteInvalid: It is no site.
+        """
+        layout, *lengths = text.split() or [""]
+        if layout not in AXES or not all(each.isdecimal() for each in lengths):
+            raise SiteInvalid(site=repr(text), reason="it cannot be read")
+        return cls(layout, tuple(int(each) for each in lengths))  # type: ignore[arg-type]  # checked just above
+
     @property
     def channels(self) -> int:
         """Numbers at one place: all of `features`, the last axis of a `sequence`, the first of a `map`."""
