@@ -7,7 +7,6 @@ import inspect
 import io
 import json
 import logging
-import pkgutil
 import re
 import runpy
 import sys
@@ -288,9 +287,9 @@ def errors(root: type[NeuraxisError] = NeuraxisError) -> list[type[NeuraxisError
 
 def test_every_error_is_listed_with_its_code_and_exit_code() -> None:
     for package in PACKAGES:
-        for found in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-            if found.name.endswith((".errors", ".data")):
-                importlib.import_module(found.name)
+        root = Path(package.__path__[0])
+        for found in sorted([*root.rglob("errors.py"), *root.glob("data.py")]):
+            importlib.import_module(".".join((package.__name__, *found.relative_to(root).with_suffix("").parts)))
     listed = {
         (cells[0].strip("| `"), cells[1], int(cells[2]))
         for cells in rows(page("errors.md"))

@@ -138,13 +138,13 @@ def test_leak_ends_at_the_limit_of_memory() -> None:
 
 @pytest.mark.slow
 def test_endless_loop_ends_at_the_limit_of_processor_time() -> None:
-    report = examined("BP046", cpu_s=20)
+    report = examined("BP046", cpu_s=15)
     assert (report.ending, report.phases[-1]) == ("cpu", "trained")
 
 
 @pytest.mark.slow
 def test_deadlock_ends_at_the_limit_of_time() -> None:
-    report = examined("BP048", wall_s=60.0)
+    report = examined("BP048", wall_s=30.0)
     assert (report.ending, report.kernel) == ("time", None)
 
 
