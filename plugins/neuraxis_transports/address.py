@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 PASSWORD: Final = "NEURAXIS_TRANSPORT_PASSWORD"
 TOKEN: Final = "NEURAXIS_TRANSPORT_TOKEN"
 
+TLS_REMEDY: Final = "Name who signed its certificate with ?ca=…, and what it asks for with &cert=…&key=…."
+
 _QUERY: Final = ("ca", "cert", "key", "password_file", "token_file")
 
 
@@ -52,6 +54,13 @@ class Address(Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"Address({self.shown!r})"
+
+    @property
+    def remedy(self) -> str:
+        """What to do when nobody answers there."""
+        if self.tls:  # a server that misses the certificate of a client may just hang up
+            return f"Start a server there, or correct host and port. {TLS_REMEDY}"
+        return "Start a server there, or correct host, port and scheme (which is another one where it speaks TLS)."
 
     def tls_context(self) -> ssl.SSLContext | None:
         """Return how to speak TLS: certificates are always checked.

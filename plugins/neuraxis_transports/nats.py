@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING, Any, Final, final
 
 from neuraxis.errors import ExtraMissing, TransportFailed, TransportUnusable
 from neuraxis.seams.transport import check_run_name
-from neuraxis_transports.address import PASSWORD, TOKEN, parse
+from neuraxis_transports.address import PASSWORD, TLS_REMEDY, TOKEN, parse
 
 try:
     import nats
     import nats.errors
     import nats.js.api
     import nats.js.errors
+    from nats.aio.client import Client
 except ModuleNotFoundError as error:
     if error.name != "nats":
         raise
@@ -39,14 +40,13 @@ from neuraxis_transports.nats_link import (
     REPLY_S,
     NatsLink,
     Removed,
+    closed,
     is_refusal,
-    note,
     stream_name,
     subjects,
 )
 
 if TYPE_CHECKING:
-    from nats.aio.client import Client
     from nats.js.client import JetStreamContext
 
 VERSION_MIN: Final = (2, 9)
@@ -90,6 +90,7 @@ class Nats:
         if address.password is not None and address.user is None:
             raise _unusable("a password is given, but no user", f"Write nats://USER@HOST:PORT, or set {TOKEN} instead.")
         self._tls = address.tls_context()
+        self._complaint = ""
 
     @property
     def url(self) -> str:
@@ -206,25 +207,35 @@ class Nats:
         """Return a client that is connected, and does not connect again by itself."""
         address = self._address
         host = f"[{address.host}]" if ":" in address.host else address.host
-        return await asyncio.wait_for(
-            nats.connect(
-                f"{'tls' if address.tls else 'nats'}://{host}:{address.port}",
-                user=address.user if self._token is None else None,
-                password=address.password,
-                token=self._token,
-                tls=self._tls,
-                tls_hostname=address.host if address.tls else None,
-                allow_reconnect=False,
-                max_reconnect_attempts=1,
-                reconnect_time_wait=0,
-                connect_timeout=CONNECT_S,
-                ping_interval=2,
-                max_outstanding_pings=2,
-                pending_size=8 << 20,
-                error_cb=note,
-            ),
-            2 * CONNECT_S,
+        client = Client()
+
+        async def complain(error: Exception) -> None:
+            # without this the client would print it; a right that is missing is told in no other way
+            if "ermissions" in str(error):
+                self._complaint = str(error)
+
+        attempt = client.connect(
+            f"{'tls' if address.tls else 'nats'}://{host}:{address.port}",
+            user=address.user if self._token is None else None,
+            password=address.password,
+            token=self._token,
+            tls=self._tls,
+            tls_hostname=address.host if address.tls else None,
+            allow_reconnect=False,
+            max_reconnect_attempts=1,
+            reconnect_time_wait=0,
+            connect_timeout=int(CONNECT_S),
+            ping_interval=2,
+            max_outstanding_pings=2,
+            pending_size=8 << 20,
+            error_cb=complain,
         )
+        try:
+            await asyncio.wait_for(attempt, 2 * CONNECT_S)
+        except BaseException:
+            await closed(client, patience_s=0.1)
+            raise
+        return client
 
     def _do(self, work: Any) -> None:
         """Connect, do one piece of work, and disconnect.
@@ -238,7 +249,7 @@ class Nats:
             try:
                 await work(client, client.jetstream(timeout=REPLY_S))
             finally:
-                await client.close()
+                await closed(client)
 
         try:
             asyncio.run(conversation())
@@ -247,19 +258,21 @@ class Nats:
 
     def _told(self, error: BaseException) -> TransportUnusable:
         """Say what a person can do about an error of the library."""
-        text = str(error) or type(error).__name__
+        text = self._complaint or str(error) or type(error).__name__
         if isinstance(error, nats.js.errors.ServiceUnavailableError | nats.errors.NoRespondersError):
             return _unusable(f"the server at {self.url} has no JetStream", "Start it with: nats-server -js")
-        if is_refusal(error):
+        if self._complaint or is_refusal(error):
             return _unusable(
                 f"the server at {self.url} refuses this user: {text}",
                 f"Correct the user in the URL, {PASSWORD} or {TOKEN}, or the rights of the user.",
             )
+        if isinstance(error, ssl.SSLError):
+            return _unusable(f"there is no trust between this side and the server at {self.url}: {text}", TLS_REMEDY)
         if isinstance(error, nats.js.errors.Error) and not isinstance(error, asyncio.TimeoutError):
             return _unusable(f"the server at {self.url} does not do what is asked: {text}", "See the server's log.")
         return _unusable(
             f"nobody answers at {self.url}: {text}",
-            "Start a server there, or correct host, port and scheme (tls:// where it speaks TLS).",
+            self._address.remedy,
         )
 
 

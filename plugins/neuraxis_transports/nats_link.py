@@ -174,7 +174,7 @@ class NatsLink:
         _log.info("the broker is away", extra={"run": self._run, "error": why})
         client, self._client = self._client, None
         if client is not None:
-            self._loop.run_until_complete(_closed(client))
+            self._loop.run_until_complete(closed(client))
         self._retry_at = monotonic() + RETRY_S[min(self._attempts, len(RETRY_S) - 1)]
         self._attempts += 1
 
@@ -198,29 +198,36 @@ class NatsLink:
     async def _publish(self, subject: str, chunks: list[bytes]) -> None:
         client = self._client
         assert client is not None  # usable
-        for chunk in chunks:
+        last = len(chunks) - 1
+        for index, chunk in enumerate(chunks):
             self._unacked += 1
             self._unacked_bytes += len(chunk)
             reply = ""
             now = monotonic()
-            if self._unacked >= ACK_EVERY or self._unacked_bytes >= ACK_BYTES or now - self._asked_at > HEARTBEAT_S:
+            if (
+                self._unacked >= ACK_EVERY
+                or self._unacked_bytes >= ACK_BYTES
+                or now - self._asked_at > HEARTBEAT_S
+                or index == last > 0
+            ):
                 reply = self._acks
                 self._acks_open += 1
                 self._unacked = self._unacked_bytes = 0
                 self._asked_at = now
             await client.publish(subject, chunk, reply)
             if self._acks_open > ACKS_OPEN_MAX:
-                await self._wait_for_acks()
-        if len(chunks) > 1:
-            await client.flush(REPLY_S)  # type: ignore[arg-type]  # seconds
+                await self._until_acknowledged(client, ACKS_OPEN_MAX // 2)
+        if last > 0:
+            # nothing of this link runs until the next call, so what the client still holds would stay there
+            await self._until_acknowledged(client, 0)
         else:
             await asyncio.sleep(0)  # the client's own task hands it to the socket
             await asyncio.sleep(0)
 
-    async def _wait_for_acks(self) -> None:
+    async def _until_acknowledged(self, client: Client, acks_open: int) -> None:
         until = monotonic() + REPLY_S
-        while self._acks_open > ACKS_OPEN_MAX // 2:
-            if monotonic() > until:
+        while self._acks_open > acks_open:
+            if client.is_closed or monotonic() > until:
                 raise TimeoutError
             await asyncio.sleep(0.0005)
 
@@ -320,7 +327,7 @@ class NatsLink:
         self._closed = True
         client, self._client = self._client, None
         if client is not None:
-            self._loop.run_until_complete(_closed(client, flushing=True))
+            self._loop.run_until_complete(closed(client, flushing=True))
         self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         self._loop.close()
         self._ready.clear()
@@ -336,23 +343,15 @@ async def _some_turns() -> None:
         await asyncio.sleep(0)
 
 
-async def _closed(client: Client, *, flushing: bool = False) -> None:
+async def closed(client: Client, *, flushing: bool = False, patience_s: float = REPLY_S) -> None:
     """Close a client, whatever state it is in, and let its tasks end."""
     try:
         if flushing and not client.is_closed:
-            await client.flush(REPLY_S)  # type: ignore[arg-type]  # seconds
-    except BROKEN as error:
-        _log.info("the broker was away at the end", extra={"error": type(error).__name__})
-    try:
-        await asyncio.wait_for(client.close(), REPLY_S)
+            await client.flush(int(REPLY_S))
+        await asyncio.wait_for(client.close(), patience_s)
     except BROKEN as error:
         _log.info("the broker was away at the end", extra={"error": type(error).__name__})
     await _some_turns()
-
-
-async def note(error: Exception) -> None:
-    """Errors of the client, which would print them otherwise; the link finds out by itself what they mean."""
-    _log.debug("the client reports an error", extra={"error": type(error).__name__})
 
 
 def is_refusal(error: BaseException) -> bool:

@@ -11,12 +11,13 @@ open at the broker on another connection, so a frame is pushed as soon as it is 
 from __future__ import annotations
 
 import uuid
+from contextlib import contextmanager
 from functools import partial
-from typing import Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, final
 
 from neuraxis.errors import ExtraMissing, TransportFailed, TransportUnusable
 from neuraxis.seams.transport import check_run_name
-from neuraxis_transports.address import PASSWORD, parse
+from neuraxis_transports.address import PASSWORD, TLS_REMEDY, parse
 
 try:
     import redis
@@ -28,9 +29,13 @@ except ModuleNotFoundError as error:
 
 from neuraxis_transports.redis_link import BROKEN, NAME, REFUSED, RedisLink, call, facts, key
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from neuraxis_transports.address import Address
+
 VERSION_MIN: Final = (6, 2)
 """Version of Redis from which XADD has NOMKSTREAM: with it, a late frame cannot bring a removed run back."""
-
 
 CONNECT_S: Final = 3.0
 REPLY_S: Final = 5.0
@@ -72,8 +77,8 @@ class Redis:
         Raises:
             TransportUnusable: It does not.
         """
-        with _Talk(self) as talk:
-            told = facts(talk.call("INFO"))
+        with self._talk() as ask:
+            told = facts(ask("INFO"))
             version = told.get("redis_version", "0")
             if tuple(int(part) for part in version.split(".")[:2]) < VERSION_MIN:
                 raise _unusable(
@@ -113,8 +118,8 @@ class Redis:
             TransportUnusable: It is in use, or the server cannot be reached.
         """
         check_run_name(NAME, run)
-        with _Talk(self) as talk:
-            if talk.call("SET", key(run), "1", "NX") is None:
+        with self._talk() as ask:
+            if ask("SET", key(run), "1", "NX") is None:
                 raise _unusable(
                     f"a run {run!r} is there already",
                     f"Name it differently; if nobody runs it any more, delete the keys {key(run)}*.",
@@ -128,20 +133,33 @@ class Redis:
         """
         check_run_name(NAME, run)
         link = RedisLink(self.connection, self.url, run, member)
-        with _Translated(self.url):
-            joined = link.connect(creating=False)
-        if not joined:
+        try:
+            with _translated(self._address):
+                if not link.connect(creating=False):
+                    raise _unusable(f"there is no run {run!r} at {self.url}", "The conductor creates it first.")
+        except TransportUnusable:
             link.close()
-            raise _unusable(f"there is no run {run!r} at {self.url}", "The conductor creates it first.")
+            raise
         return link
 
     def remove(self, run: str) -> None:
         """Delete all keys of a run."""
         check_run_name(NAME, run)
-        with _Talk(self) as talk:
-            members = talk.call("SMEMBERS", f"{key(run)}:")
+        with self._talk() as ask:
+            members = ask("SMEMBERS", f"{key(run)}:")
             keys = [f"{key(run)}:{member.decode()}" for member in sorted(members)]
-            talk.call("DEL", key(run), f"{key(run)}:", *keys)
+            ask("DEL", key(run), f"{key(run)}:", *keys)
+
+    @contextmanager
+    def _talk(self) -> Iterator[Callable[..., Any]]:
+        """Connect for a short conversation, whose failures say what to change."""
+        connection = self.connection()
+        try:
+            with _translated(self._address):
+                connection.connect()
+                yield partial(call, connection)
+        finally:
+            connection.disconnect()
 
     def connection(self) -> Any:
         """Return a connection that is not connected yet."""
@@ -169,50 +187,29 @@ class Redis:
 # --------------------------------------------------------------------------------- talking
 
 
-@final
-class _Talk:
-    """A short conversation with the server, whose failures say what to change."""
-
-    def __init__(self, transport: Redis) -> None:
-        self._translated = _Translated(transport.url)
-        self._connection = transport.connection()
-        self.call = partial(call, self._connection)
-
-    def __enter__(self) -> _Talk:
-        with self._translated:
-            self._connection.connect()
-        return self
-
-    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        self._connection.disconnect()
-        self._translated.__exit__(kind, error, trace)
-
-
-@final
-class _Translated:
-    """Turns what the library raises into `TransportUnusable`."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        if isinstance(error, REFUSED):
-            raise _unusable(
-                f"the server at {self._url} refuses this user: {error}",
-                f"Correct the user in the URL, the password in {PASSWORD}, or the rights of the user.",
-            ) from error
-        if isinstance(error, BROKEN):
-            raise _unusable(
-                f"nobody answers at {self._url}: {error}",
-                "Start a server there, or correct host, port and scheme (rediss:// where it speaks TLS).",
-            ) from error
-        if isinstance(error, redis.RedisError):
-            raise _unusable(
-                f"the server at {self._url} does not do what is asked: {error}", "Use Redis 6.2 or newer, or Valkey."
-            ) from error
+@contextmanager
+def _translated(address: Address) -> Iterator[None]:
+    """Turn what the library raises into `TransportUnusable`."""
+    url = address.shown
+    try:
+        yield
+    except REFUSED as error:
+        raise _unusable(
+            f"the server at {url} refuses this user: {error}",
+            f"Correct the user in the URL, the password in {PASSWORD}, or the rights of the user.",
+        ) from error
+    except BROKEN as error:
+        if "SSL" in str(error):
+            reason = f"there is no trust between this side and the server at {url}: {error}"
+            raise _unusable(reason, TLS_REMEDY) from error
+        raise _unusable(
+            f"nobody answers at {url}: {error}",
+            address.remedy,
+        ) from error
+    except redis.RedisError as error:
+        raise _unusable(
+            f"the server at {url} does not do what is asked: {error}", "Use Redis 6.2 or newer, or Valkey."
+        ) from error
 
 
 def _unusable(reason: str, remedy: str) -> TransportUnusable:
