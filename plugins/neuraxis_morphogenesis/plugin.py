@@ -2,6 +2,27 @@
 
 from __future__ import annotations
 
-from neuraxis import Manifest, __version__
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from neuraxis import Actor, Manifest, __version__, hookimpl
 
 MANIFEST = Manifest(name="morphogenesis", version=__version__)
+
+
+@hookimpl
+def neuraxis_register_actors() -> Mapping[str, type[Actor]]:
+    """Offer trainer and seeds."""
+    from neuraxis_morphogenesis.seeds.actor import Seeds
+    from neuraxis_morphogenesis.trainer.actor import Trainer
+
+    return {"morphogenesis.seeds": Seeds, "morphogenesis.trainer": Trainer}
+
+
+@hookimpl
+def neuraxis_register_messages() -> Iterable[type[Any]]:
+    """Offer what only states hold."""
+    from neuraxis_morphogenesis.seeds.book import Entry
+    from neuraxis_morphogenesis.seeds.breaker import Breaker
+
+    return (Entry, Breaker)

@@ -1,0 +1,434 @@
+"""The trainer: an actor that owns host, slots, optimisers and every tensor. A tick is a block of optimiser steps.
+
+After each epoch it validates, tells the seeds what it measured, tells the policy the whole state, and waits for the
+seeds to settle what is to change. Nothing is changed in the middle of a block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from neuraxis import Actor, Chart, Context, Input, Output, Resource, on, on_start, on_timer, parameter, state
+from neuraxis_morphogenesis.contracts import (
+    EmergencyLevel,
+    EmergencySignal,
+    HardwareContext,
+    MetricPoint,
+    SystemStatePacket,
+    TelemetryLevel,
+    TelemetryPacket,
+    numbers,
+    pairs,
+)
+from neuraxis_morphogenesis.contracts import SeedLifecycleStage as Stage
+from neuraxis_morphogenesis.messages import Evidence, Orders, SlotOrder
+from neuraxis_morphogenesis.trainer.data import DataSet, labelled, text
+from neuraxis_morphogenesis.trainer.health import IN_A_ROW
+from neuraxis_morphogenesis.trainer.phases import Phase, entered
+from neuraxis_morphogenesis.trainer.with_torch.numerics import PROFILES, ensure
+
+SHAPLEY_ORDERS = 20
+"""Orders of joining that credit is sampled over where there are more than four seeds."""
+
+
+class Trainer(Actor):
+    """Trains a host, and what grows in it.
+
+    Determinism: machine; under `numerics = "portable"` meant to be the same everywhere.
+    """
+
+    determinism = "machine"
+
+    data: Resource = parameter(Resource, help="what to learn from: labelled arrays, or a text for a transformer")
+    host: str = parameter(str, "mlp", choices=("mlp", "cnn", "transformer"), help="kind of the host")
+    width: int = parameter(int, 16, at_least=1, help="channels of a block; of the first, for cnn")
+    depth: int = parameter(int, 2, at_least=1, help="blocks")
+    characters: int = parameter(int, 64, at_least=2, help="characters of a piece of text")
+    validation: float = parameter(float, 0.2, at_least=0.001, at_most=0.49, help="share that is never trained on")
+    batch: int = parameter(int, 50, at_least=1, help="samples of a step")
+    steps_per_tick: int = parameter(int, 16, at_least=1, help="optimiser steps of a tick")
+    epochs: int = parameter(int, 40, at_least=1, help="epochs of the whole training")
+    budget: float = parameter(float, 0.0, at_least=0, help="multiply-adds of the whole training; 0 for any number")
+    optimiser: str = parameter(str, "sgd", choices=("sgd", "adam", "adamw"), help="how weights are changed")
+    rate: float = parameter(float, 0.05, at_least=0, help="the host's learning rate at the start")
+    momentum: float = parameter(float, 0.9, at_least=0, at_most=0.999, help="of sgd")
+    decay: float = parameter(float, 0.0, at_least=0, help="weight decay")
+    seed_rate_share: float = parameter(float, 0.1, at_least=0, help="learning rate of seeds, as a share of the host's")
+    seed_warmup_epochs: float = parameter(float, 10.0, at_least=0, help="epochs until it is reached")
+    gradient_max: float = parameter(float, 100.0, at_least=0, help="norm above which a gradient explodes")
+    isolation: str = parameter(
+        str, "strict", choices=("strict", "host_learns"), help="whether the host learns meanwhile"
+    )
+    schedule: str = parameter(
+        str, "sigmoid", choices=("linear", "cosine", "sigmoid", "warmup_hold"), help="how alpha rises"
+    )
+    aggregation: str = parameter(str, "sum", choices=("sum", "pcgrad"), help="how losses of several seeds are joined")
+    distil: float = parameter(float, 0.0, at_least=0, help="weight of what was known before a graft; 0.3 is usual")
+    grows: bool = parameter(bool, True, help="whether seeds are attached; false for a host of a fixed size")
+    healthy_kept: int = parameter(int, 3, at_least=1, help="healthy states that are kept to go back to")
+    memory_mb: float = parameter(float, 1024.0, at_least=1, help="memory budget, 10**6 bytes")
+    numerics: str = parameter(str, "portable", choices=PROFILES, help="which bits PyTorch is pinned to")
+
+    orders = Input(Orders, "what the seeds want")
+    evidence = Output(Evidence, "what was measured in a block or epoch")
+    packet = Output(SystemStatePacket, "the whole training, for the policy")
+    telemetry = Output(TelemetryPacket, "metrics of an epoch")
+    emergency = Output(EmergencySignal, "what must not wait; connect it on the emergency lane")
+
+    phase: str = state("idle")
+    epoch: int = state(0)
+    cursor: int = state(0)
+    order: np.ndarray = state(factory=lambda: np.zeros(0, np.int64))
+    waiting: list[SlotOrder] = state(factory=list)
+    troubles: dict[str, str] = state(factory=dict)
+    wishes: dict[str, Any] = state(factory=lambda: {"factor": 1.0, "rollback": "", "purge": False})
+    healthy: list[dict[str, Any]] = state(factory=list)
+    validated: dict[str, float] = state(factory=dict)
+    faults_before: int = state(0)
+    failed_in_row: int = state(0)
+    rollbacks: int = state(0)
+    rolled_back_in: int = state(-1)
+    missed: int = state(0)
+    is_conservative: bool = state(False)
+    curve: list[list[float]] = state(factory=list)
+    tested: dict[str, float] = state(factory=dict)
+
+    def setup(self) -> None:
+        """Pin the numerics, read the data, and make room for a training."""
+        ensure(self.numerics)
+        self._data = self._read()
+        self.training = self._fresh(0)
+
+    def _read(self) -> DataSet:
+        if self.host == "transformer":
+            return text(self.data, steps=self.characters, validation=self.validation)
+        return labelled(self.data, validation=self.validation)
+
+    def _fresh(self, seed: int) -> Any:
+        from neuraxis_morphogenesis.trainer.with_torch.hosts import Design
+        from neuraxis_morphogenesis.trainer.with_torch.training import Config, Training
+
+        shape, classes = self._data.shape, self._data.classes
+        design = Design(kind=self.host, shape=shape, classes=classes, width=self.width, depth=self.depth)
+        names = ("optimiser", "rate", "momentum", "decay", "seed_rate_share", "seed_warmup_epochs", "gradient_max")
+        more = ("isolation", "schedule", "aggregation", "distil")
+        config = Config(design=design, **{name: getattr(self, name) for name in (*names, *more)})
+        return Training(config, self._data, seed=seed)
+
+    def capture(self) -> dict[str, Any]:
+        """Return the state, with every tensor."""
+        from neuraxis_morphogenesis.trainer.with_torch import state as tensors
+
+        return {**super().capture(), "training": tensors.capture(self.training)}
+
+    def restore(self, captured: Mapping[str, Any]) -> None:
+        """Take over a captured state, with every tensor."""
+        from neuraxis_morphogenesis.trainer.with_torch import state as tensors
+
+        rest = dict(captured)
+        tensors.restore(self.training, rest.pop("training"))
+        super().restore(rest)
+
+    # ------------------------------------------------------------------------------ blocks
+
+    @on_start
+    def begin(self, context: Context) -> None:
+        """Draw the weights."""
+        self.training = self._fresh(int(context.stream("weights").raw(1)[0] >> np.uint64(1)))
+        self._enter("training")
+        context.wake(1, "block")
+
+    @on_timer("block")
+    def block(self, context: Context) -> None:
+        """Carry out what was ordered, take the steps of a tick, and tell what was measured."""
+        self._apply(context)
+        size = len(self._data.train)
+        if self.cursor == 0:
+            self.order = context.stream("order").permutation(size)
+        for _ in range(self.steps_per_tick):
+            if self.cursor + self.batch > size or self.phase == "halted":
+                break
+            self._step(context, size)
+        if self.phase == "halted":
+            return
+        self.training.watch()
+        if self.cursor + self.batch > size:
+            self._end_epoch(context)
+            return
+        if self.grows:
+            context.send("evidence", self._evidence(None))
+        context.wake(1, "block")
+
+    def _step(self, context: Context, size: int) -> None:
+        indices = self.order[self.cursor : self.cursor + self.batch]
+        self.cursor += self.batch
+
+        def permutations(count: int) -> list[list[int]]:
+            return [context.stream("pairs").permutation(count).tolist() for _ in range(count)]
+
+        share = self.batch / size
+        fault = self.training.train(indices, progress=self._progress(), epoch_share=share, orders=permutations)
+        if fault is None:
+            return
+        is_of_seed = any(not t.finite or t.is_exploding for t in self.training.tallies.values())
+        self._alarm(context, EmergencyLevel.NOTICE, fault, step=self.training.step)
+        if fault == "runaway_loss" or (not is_of_seed and self._faults() - self.faults_before >= IN_A_ROW):
+            self._roll_back(context, fault)
+            self.faults_before = self._faults()
+
+    def _progress(self) -> float:
+        if self.budget > 0:
+            return float(self.training.macs / self.budget)
+        return (self.epoch + self.cursor / len(self._data.train)) / self.epochs
+
+    def _faults(self) -> int:
+        return sum(self.training.faults.values())
+
+    def _end_epoch(self, context: Context) -> None:
+        from neuraxis_morphogenesis.trainer.with_torch.validation import LEAVE_ONE_OUT_MAX, validate
+
+        self._enter("validating")
+        self.epoch, self.cursor = self.epoch + 1, 0
+        count = sum(each.module is not None for each in self.training.network.slots)
+        stream = context.stream("credit")
+        orders = [stream.permutation(count).tolist() for _ in range(SHAPLEY_ORDERS * (count > LEAVE_ONE_OUT_MAX))]
+        found = validate(self.training.network, self._data.validation, orders)
+        self.validated = {"accuracy": found.accuracy, "loss": found.loss}
+        self.curve.append([float(self.epoch), found.accuracy, found.loss, self.training.macs])
+        if self.grows:
+            context.send("evidence", self._evidence(found))
+            self._enter("assembling")
+        else:
+            context.send("packet", self._packet(context, ()))
+            self._settle(context)
+
+    def _evidence(self, validation: Any) -> Evidence:
+        from neuraxis_morphogenesis.trainer.with_torch.evidence import memory, slot_evidence
+
+        slots = [
+            slot_evidence(self.training, each, validation=validation, trouble=self.troubles.pop(each.name, ""))
+            for each in self.training.network.slots
+        ]
+        kept = sum(_bytes(each) for each in self.healthy)
+        return Evidence(
+            epoch=self.epoch,
+            step=self.training.step,
+            ends_epoch=validation is not None,
+            is_conservative=self.is_conservative,
+            validation_accuracy=self.validated.get("accuracy", 0.0),
+            validation_loss=self.validated.get("loss", 0.0),
+            training_loss=self._training_loss(),
+            memory_share=memory(self.training, kept) / (self.memory_mb * 1e6),
+            slots=tuple(slots),
+        )
+
+    def _training_loss(self) -> float:
+        tally = self.training.host_tally
+        return float(tally.loss_sum / tally.losses) if tally.losses else 0.0
+
+    # ------------------------------------------------------------------------------ orders
+
+    @on(orders)
+    def hear(self, context: Context, orders: Orders) -> None:
+        """Take orders; they are carried out at the next boundary of a block."""
+        self.waiting += orders.orders
+        self.wishes["factor"] *= orders.learning_rate_factor
+        self.wishes["rollback"] = orders.rollback or self.wishes["rollback"]
+        self.wishes["purge"] = orders.purge or self.wishes["purge"]
+        if orders.kind == "states" and self.phase == "assembling":
+            if not self.is_conservative:
+                context.send("packet", self._packet(context, orders.states))
+            self._enter("awaiting")
+        elif orders.kind == "settled" and self.phase == "awaiting":
+            self.missed += orders.is_missed
+            if orders.is_missed:
+                self._alarm(context, EmergencyLevel.ELEVATED, "decision_missed", epoch=self.epoch)
+            # one epoch without asking, and the policy is asked again
+            self.is_conservative = orders.is_missed
+            self._settle(context)
+
+    def _settle(self, context: Context) -> None:
+        """Close the epoch: change what was decided, keep a healthy state, and go on."""
+        self._enter("applying")
+        self._apply(context)
+        if self.phase != "halted":
+            self._enter("checkpointing")
+            self._checkpoint(context)
+        self._report(context)
+        self.training.host_tally = type(self.training.host_tally)()
+        if self.phase == "halted":
+            return
+        spent = self.budget > 0 and self.training.macs >= self.budget
+        if self.epoch >= self.epochs or spent:
+            self._finish()
+            return
+        self._enter("training")
+        context.wake(1, "block")
+
+    def _apply(self, context: Context) -> None:
+        for order in self.waiting:
+            self._carry_out(context, order)
+        self.waiting = []
+        self.training.rate_factor *= self.wishes["factor"]
+        if self.wishes["purge"]:
+            self.training.forget_teacher()
+            del self.healthy[:-1]
+        if self.wishes["rollback"]:
+            self._roll_back(context, "commanded", full=self.wishes["rollback"] == "full")
+        self.wishes = {"factor": 1.0, "rollback": "", "purge": False}
+
+    def _carry_out(self, context: Context, order: SlotOrder) -> None:
+        if order.act == "attach":
+            word = int(context.stream(f"seed:{order.slot}").raw(1)[0] >> np.uint64(1))
+            given = dict(order.parameters)
+            trouble = self.training.try_attach(order.slot, order.blueprint_id, given, order.blend, seed=word)
+            if trouble:
+                self.troubles[order.slot] = trouble
+        elif order.act == "detach":
+            self.training.detach(order.slot)
+        elif order.act == "stage":
+            steps = order.epochs * (len(self._data.train) // self.batch)
+            self.training.enter(order.slot, Stage(order.stage), blend_steps=steps)
+        else:
+            self.training.network.slot(order.slot).is_paused = order.act == "pause"
+
+    # ------------------------------------------------------------------------------ health
+
+    def _checkpoint(self, context: Context) -> None:
+        """Keep the state if it is healthy; three epochs in a row that are not end the training."""
+        from neuraxis_morphogenesis.trainer.with_torch import state as tensors
+
+        failed = self._faults() > self.faults_before or self.rolled_back_in == self.epoch
+        violated = bool(self.training.host_tally.violations) or any(
+            each.violations for each in self.training.tallies.values()
+        )
+        self.faults_before = self._faults()
+        self.failed_in_row = self.failed_in_row + 1 if failed else 0
+        if self.failed_in_row >= IN_A_ROW:
+            self._halt(context, "failed_epochs")
+        elif not failed and not violated and self.training.is_finite():
+            self.healthy = [*self.healthy, tensors.capture(self.training)][-self.healthy_kept :]
+
+    def _roll_back(self, context: Context, reason: str, *, full: bool = False) -> None:
+        """Go back to a healthy state: the newest, or the oldest if that did not help. The data go on past the fault."""
+        from neuraxis_morphogenesis.trainer.with_torch import state as tensors
+
+        if not self.healthy:
+            self._halt(context, f"{reason}: there is no healthy state")
+            return
+        is_again = self.rolled_back_in == self.epoch + 1
+        tensors.roll_back(self.training, self.healthy[0 if full or is_again else -1])
+        self.rollbacks += 1
+        self.rolled_back_in = self.epoch + 1
+        tier = "full" if full or is_again else "fast"
+        self._alarm(context, EmergencyLevel.CONSERVATIVE, reason, tier=tier, step=self.training.step)
+
+    def _halt(self, context: Context, reason: str) -> None:
+        self._enter("halted")
+        self._alarm(context, EmergencyLevel.HALT, reason, epoch=self.epoch)
+
+    def _alarm(self, context: Context, level: EmergencyLevel, reason: str, **facts: object) -> None:
+        now = int(context.tick * context.tick_length * 10**9)
+        signal = EmergencySignal(
+            level=level,
+            reason=reason,
+            origin=context.path,
+            triggered_at_ns=now,
+            monotonic_time_ms=now // 10**6,
+            attributes=pairs({name: str(value) for name, value in facts.items()}),
+        )
+        context.send("emergency", signal)
+
+    def _enter(self, phase: Phase) -> None:
+        self.phase = entered(self.phase, phase)  # type: ignore[arg-type]  # a state is a plain text
+
+    # ----------------------------------------------------------------------------- reports
+
+    def _finish(self) -> None:
+        """Look at the test part, once."""
+        from neuraxis_morphogenesis.trainer.with_torch.validation import validate
+
+        found = validate(self.training.network, self._data.test)
+        self.tested = {"accuracy": found.accuracy, "loss": found.loss}
+        self._enter("done")
+
+    def _packet(self, context: Context, states: Any) -> SystemStatePacket:
+        tally = self.training.host_tally
+        accuracies = [each[1] for each in self.curve[-2:]]
+        metrics = {
+            "loss": self._training_loss(),
+            "accuracy": self.validated["accuracy"],
+            "gradient_norm": tally.last,
+            "loss_ewma": tally.loss_ewma,
+            "loss_volatility": tally.loss_variance**0.5,
+            "loss_delta": self.curve[-1][2] - self.curve[-2][2] if len(self.curve) > 1 else 0.0,
+            "accuracy_delta": accuracies[-1] - accuracies[0],
+            "grad_conflict_rate": tally.conflicts,
+            "optimizer_lr": self.training.rate,
+            "optimizer_momentum": self.momentum,
+            "optimizer_family_index": float(("sgd", "adam", "adamw").index(self.optimiser)),
+            "parameters": float(self.training.parameters()),
+            "progress": self._progress(),
+        }
+        return SystemStatePacket(
+            current_epoch=self.epoch,
+            validation_accuracy=self.validated["accuracy"],
+            validation_loss=self.validated["loss"],
+            timestamp_ns=int(context.tick * context.tick_length * 10**9),
+            hardware_context=HardwareContext(device_type="cpu", device_id="0"),
+            training_metrics=numbers({name: value for name, value in metrics.items() if np.isfinite(value)}),
+            seed_states=tuple(states),
+            packet_id=f"{context.path}/{self.epoch}",
+            global_step=self.training.step,
+            training_loss=self._training_loss(),
+            source_subsystem=context.path,
+        )
+
+    def _report(self, context: Context) -> None:
+        values = {
+            "trainer.training.loss": self._training_loss(),
+            "trainer.training.accuracy": self.validated["accuracy"],
+            "trainer.mode.conservative": float(self.is_conservative),
+            "trainer.rollback.count": float(self.rollbacks),
+            "trainer.faults": float(self._faults()),
+            "trainer.grad_agg.conflict_rate": self.training.host_tally.conflicts,
+        }
+        packet = TelemetryPacket(
+            packet_id=f"{context.path}/{self.epoch}",
+            timestamp_ns=int(context.tick * context.tick_length * 10**9),
+            source_subsystem=context.path,
+            level=TelemetryLevel.INFO,
+            metrics=tuple(MetricPoint(name=name, value=value) for name, value in values.items()),
+        )
+        context.send("telemetry", packet)
+
+    def figures(self) -> Mapping[str, int | float | None]:
+        """How good the network is, and what it cost."""
+        return {
+            "epochs": self.epoch,
+            "accuracy": self.validated.get("accuracy"),
+            "loss": self.validated.get("loss"),
+            "test_accuracy": self.tested.get("accuracy"),
+            "parameters": self.training.parameters(),
+            "multiply_adds": self.training.macs,
+            "faults": self._faults(),
+            "rollbacks": self.rollbacks,
+            "decisions_missed": self.missed,
+        }
+
+    def charts(self) -> Iterable[Chart]:
+        """The learning curve, as a table."""
+        rows = [("epoch", "accuracy", "loss", "multiply-adds")]
+        rows += [(f"{e:.0f}", f"{a:.4f}", f"{x:.4f}", f"{m:.4g}") for e, a, x, m in self.curve]
+        return [Chart("Learning curve", "Validation, on data that was never trained on.", rows=tuple(rows))]
+
+
+def _bytes(tree: Any) -> int:
+    if isinstance(tree, np.ndarray):
+        return int(tree.nbytes)
+    if isinstance(tree, Mapping):
+        return sum(map(_bytes, tree.values()))
+    return sum(map(_bytes, tree)) if isinstance(tree, list) else 0
