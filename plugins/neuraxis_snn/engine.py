@@ -178,7 +178,10 @@ class Engine(ABC):
 
     def steps_to_upkeep(self) -> int | None:
         """Return after how many steps of learning a window of upkeep ends; None if there is none."""
-        return min((window - int(self.arrays["clock"][0]) % window for _, window in self._windows), default=None)
+        if not self._windows:
+            return None
+        clock = int(self.arrays["clock"][0])
+        return min(window - clock % window for _, window in self._windows)
 
     def count_steps(self, steps: int, *, learning: bool) -> None:
         """Note that steps were computed."""

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from neuraxis_snn import MODELS, PAIR_STDP, Engine, Network, Spikes
+from neuraxis_snn.backends.plan import STEPS_AT_ONCE
 from neuraxis_snn.backends.reference import ReferenceBackend
 from neuraxis_snn.backends.with_numba import NumbaBackend, NumbaEngine
 from neuraxis_snn.backends.with_numpy import NumpyBackend
@@ -59,7 +60,9 @@ def spoken(engine: Engine, parts: tuple[int, ...] = (STEPS,)) -> tuple[Any, ...]
     return sorted(found), states
 
 
-@pytest.mark.parametrize(("precision", "weight_bits"), [("float32", None), ("float64", 16)])
+@pytest.mark.parametrize(
+    ("precision", "weight_bits"), [pytest.param("float32", None, marks=pytest.mark.prove), ("float64", 16)]
+)
 def test_drawn_synapses_give_the_same_bits_on_every_backend(precision: str, weight_bits: Any) -> None:
     network = crowd(40, precision=precision, weight_bits=weight_bits)
     wanted = spoken(ReferenceBackend().build(network))
@@ -95,6 +98,24 @@ def test_a_state_goes_from_one_thread_to_three_and_to_numpy() -> None:
         ]
         assert sorted(begun + found) == wanted[0]
         assert {name: array.tobytes() for name, array in engine.arrays.items()} == wanted[1]
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("threads", [1, 2])
+def test_more_spikes_than_a_record_has_room_for_are_all_recorded(threads: int) -> None:
+    network = Network(dt="1 ms")
+    network.population("busy", 600, MODELS["poisson"])
+    network.population("other", 300, MODELS["poisson"])
+    found = []
+    for backend in (NumpyBackend(), NumbaBackend(threads)):
+        engine = backend.build(network)
+        engine.key = (7, 8)
+        for name, size in (("busy", 600), ("other", 300)):
+            engine.write(name, "chance", poisson(np.full(size, 900.0), "1 ms"))
+        spikes = [engine.advance(steps) for steps in (200, 10, 200)]
+        found.append([{name: each.pairs() for name, each in call.items()} for call in spikes])
+    assert len(found[0][0]["busy"]) > 2 * STEPS_AT_ONCE * 900, "the first record takes fewer"
+    assert found[0] == found[1]
 
 
 @pytest.mark.compiled

@@ -19,6 +19,9 @@ Threads run the function side by side, each for its own blocks and the synapses 
 meet once for all steps that are computed at once; then each delivers the spikes of all. There are two sets of lists,
 so a thread that goes on does not touch what another still reads.
 
+The record of spikes has a fixed size. Where it may not take those of the next steps, the function returns early and is
+called again: an array that grew inside would be counted as used and unused again in every step.
+
 Synapses with plasticity, short or long, are read when the spike arrives, as what they deliver is known only then; such
 networks go step by step, on one thread.
 """
@@ -61,8 +64,20 @@ def run({arguments}):
 """
 
 COMMON: Final = (
-    *("first", "steps", "learning", "key0", "key1", "clock", "part", "out", "events", "at_once", "parts", "meeting"),
-    *("sizes", "slots", "ring_at", "count_at", "list_at", "recorded", "cut", "list_size", "ring", "counts"),
+    *("first", "steps", "learning", "key0", "key1", "clock", "out", "part", "events", "at_once", "parts", "meeting"),
+    *(
+        "sizes",
+        "slots",
+        "ring_at",
+        "count_at",
+        "list_at",
+        "recorded",
+        "recorded_most",
+        "cut",
+        "list_size",
+        "ring",
+        "counts",
+    ),
     *("spikes", "found", "found_size", "flags", "words"),
 )
 """Arguments of every function: those of a call, of a thread, and of the network."""
@@ -132,7 +147,9 @@ class Source:
     def _write_function(self) -> None:
         self.line("u_learning = learning")
         self.line("populations = sizes.shape[0]")
-        self.line("out_s, out_n, out_p, recorded_spikes = out[0], out[1], out[2], 0")
+        if self._pulled:  # known here, so loops over parts and steps vanish
+            self.line("part, parts, at_once = 0, 1, 1")
+        self.line("room_out, recorded_spikes = out.shape[0] // 3, 0")
         if self.plan.calendar:
             self.take("now", "now_size")
             self.line("filled, due_places, due_weights = events")
@@ -156,16 +173,16 @@ class Source:
                 self.take(f"{p}_in_steps", f"{p}_in")
                 self.line(f"{p}_taken = 0")
         self.line("begin, half = first, 0")
-        with self.block("while begin < first + steps:"):
+        with self.block("while begin < first + steps and recorded_spikes + recorded_most <= room_out:"):
             self._write_window()
         for g, group in self._groups.items():
             self._store_states(g, group)
         events = "(filled, due_places, due_weights)" if self.plan.calendar else "events"
-        self.line(f"return (out_s, out_n, out_p), recorded_spikes, {events}")
+        self.line(f"return begin - first, recorded_spikes, {events}")
 
     def _write_window(self) -> None:
         """Write what is done for the steps that are computed at once."""
-        self.line("count = min(at_once, first + steps - begin)")
+        self.line("count = 1" if self._pulled else "count = min(at_once, first + steps - begin)")
         if any(each.draws for each in self.network.populations.values()) or self.network.drives:
             with self.block("if count > 4:"):  # noise comes for four steps at once
                 self.line("count -= (begin + count) & 3")
@@ -184,15 +201,17 @@ class Source:
                 self.line("arrive(begin + t, filled, due_places, due_weights, now, t * now_size)")
         for g, group in self._groups.items():
             self._compute(g, group)
-        with self.block("if parts > 1:"):
-            self.line("meet(meeting, parts)")
+        if not self._pulled:
+            with self.block("if parts > 1:"):
+                self.line("meet(meeting, parts)")
         self._hand_over()
         if self._plastic:
             with self.block("if learning:"):
                 for j, projection in self._plastic.items():
                     self._learn_from_spikes(j, projection)
         self.line("begin += count")
-        self.line("half = 1 - half")
+        if not self._pulled:
+            self.line("half = 1 - half")
 
     def _head_of_group(self, g: str, group: Group) -> None:
         population = group.populations[0]
@@ -262,7 +281,7 @@ class Source:
                 value = f"get({g}_f, base + {LANES * row} + i)"
                 if name == "hold":
                     with self.block("for i in range(wide):"):
-                        self.line(f"put({g}_hold, start + i, np.int32(max(np.int64({value}) - steps, 0)))")
+                        self.line(f"put({g}_hold, start + i, np.int32(max(np.int64({value}) - (begin - first), 0)))")
                 elif name in written:
                     with self.block("for i in range(wide):"):
                         self.line(f"put({g}_s_{name}, start + i, {value})")
@@ -462,17 +481,19 @@ class Source:
                 self.line("step = begin + t")
                 self.line("listed = (half * at_once + t) * list_size + list_at[p]")
                 self.line("mark = half * parts * found_size + t * populations + p")
+                self.line("m = 0")
+                with self.block("for q in range(parts):"):
+                    self.line("m += found[mark + q * found_size]")
                 with self.block("if part == 0:"):
                     self._record()
+                with self.block("if recorded[p]:"):
+                    self.line("recorded_spikes += m")
                 with self.block("for q in range(parts):"):
                     self.line(f"low = listed + cut[q, p] * {LANES}")
                     self.line("high = low + found[mark + q * found_size]")
                     self._push("p", "step", "spikes")
 
     def _record(self) -> None:
-        self.line("m = 0")
-        with self.block("for q in range(parts):"):
-            self.line("m += found[mark + q * found_size]")
         self._write_ring("p", "step", "m")
         self.line("at = place")
         with self.block("for q in range(parts):"):
@@ -480,15 +501,10 @@ class Source:
             with self.block("for i in range(found[mark + q * found_size]):"):
                 self.line("put(ring, at, get(spikes, low + i))")
                 self.line("at += 1")
-        with self.block("if recorded[p]:"):
-            with self.block("if recorded_spikes + m > out_s.shape[0]:"):
-                for each in ("s", "n", "p"):
-                    self.line(f"out_{each} = longer(out_{each}, 2 * (recorded_spikes + m))")
-            with self.block("for q in range(m):"):
-                self.line("out_s[recorded_spikes + q] = step - first")
-                self.line("out_n[recorded_spikes + q] = get(ring, place + q)")
-                self.line("out_p[recorded_spikes + q] = p")
-            self.line("recorded_spikes += m")
+        with self.block("if recorded[p]:"), self.block("for q in range(m):"):
+            self.line("put(out, recorded_spikes + q, np.int32(step - first))")
+            self.line("put(out, room_out + recorded_spikes + q, get(ring, place + q))")
+            self.line("put(out, 2 * room_out + recorded_spikes + q, np.int32(p))")
 
     # ---------------------------------------------------------------------- plastic synapses
 

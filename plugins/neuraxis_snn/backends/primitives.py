@@ -222,15 +222,6 @@ def grown(events, room):
 
 
 @numba.njit(nogil=True, error_model="numpy")
-def longer(values, room):
-    """Return a copy of values with room for more; assigning slices would compile the texts of NumPy's errors too."""
-    larger = np.empty(room, values.dtype)
-    for each in range(values.shape[0]):
-        larger[each] = values[each]
-    return larger
-
-
-@numba.njit(nogil=True, error_model="numpy")
 def push_same_later(
     begins, row, places, delays, weight, spikes, first, last, step, filled, due_places, due_weights, base
 ):

@@ -17,6 +17,7 @@ from neuraxis.errors import ExtraMissing
 from neuraxis_snn.backends.generate import VARYING, Source
 from neuraxis_snn.backends.kept import Kept, called
 from neuraxis_snn.backends.plan import LANES, Plan, begins, drives_of
+from neuraxis_snn.connect.with_numba import compiles
 from neuraxis_snn.engine import Engine
 from neuraxis_snn.errors import NetworkInvalid
 from neuraxis_snn.network import network_of
@@ -38,6 +39,9 @@ THREADS_MAX: Final = 256
 
 EVENTS_MIN: Final = 256
 """Events of a step that a new calendar has room for; it grows."""
+
+SPIKES_MIN: Final = 256
+"""Spikes that a new record has room for; it grows."""
 
 APART: Final = 16
 """Numbers of 8 bytes between what two threads write often: else they would wait for each other's lines of memory."""
@@ -88,6 +92,7 @@ class NumbaEngine(Engine):
         source = Source(network, plan, self._jobs)
         self._kept = Kept(source.text)
         self._function: Callable[..., Any] | None = None
+        self._compiles = compiles()
         self._recorded = {name: plan.numbers[name] for name, each in network.populations.items() if each.record}
         self._threads = ThreadPoolExecutor(plan.parts - 1) if plan.parts > 1 else None
         fixed = self._of_network()
@@ -100,7 +105,8 @@ class NumbaEngine(Engine):
                 fixed |= self._of_projection(f"j{number}", projection)
         self._arguments = [fixed.get(name) for name in source.arguments]
         self._at = {name: index for index, name in enumerate(source.arguments)}
-        self._own = [(_room_for_spikes(256 if part == 0 else 1), self._calendar()) for part in range(plan.parts)]
+        self._out = np.empty(3 * max(SPIKES_MIN, 2 * fixed["recorded_most"]), np.int32)
+        self._events: list[Any] = [self._calendar() if plan.calendar else 0 for _ in range(plan.parts)]
         self._has_clock = "clock" in self.arrays
         outside = [name for name, each in network.populations.items() if each.model is None]
         self._places_of_input = [(name, self._at[f"p{plan.numbers[name]}_in_steps"]) for name in outside]
@@ -144,6 +150,7 @@ class NumbaEngine(Engine):
             "count_at": begins(counts)[:-1],
             "list_at": plan.list_at,
             "recorded": np.array([each.record for each in populations]),
+            "recorded_most": plan.at_once * sum(each.size for each in populations if each.record and each.model),
             "cut": plan.cut,
             "list_size": plan.list_size,
             "ring": self._rings,
@@ -209,9 +216,8 @@ class NumbaEngine(Engine):
         }
 
     def _calendar(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        steps, room = (self._plan.calendar, EVENTS_MIN) if self._plan.calendar else (1, 1)
-        events = np.empty((steps, room), np.int32), np.empty((steps, room), self.network.sum_kind)
-        return np.zeros(steps, np.int64), *events
+        size = (self._plan.calendar, EVENTS_MIN)
+        return np.zeros(size[0], np.int64), np.empty(size, np.int32), np.empty(size, self.network.sum_kind)
 
     def _of_projection(self, j: str, each: Projection) -> dict[str, Any]:
         kind, plan = self.network.kind, self._plan
@@ -275,7 +281,7 @@ class NumbaEngine(Engine):
         """Take over a captured state, and make what is due in the near future from the spikes of the last steps."""
         super().restore(captured)
         self._sums[:] = 0
-        for _, (filled, _, _) in self._own:
+        for filled, *_ in self._events if self._plan.calendar else ():
             filled[:] = 0
         for form, jobs in self._jobs.items():
             for part in range(self._plan.parts):
@@ -303,57 +309,65 @@ class NumbaEngine(Engine):
 
     def _note(self, part: int, steps: np.ndarray, places: np.ndarray, weights: np.ndarray) -> None:
         """Note events in the calendar of a part."""
-        out, (filled, *due) = self._own[part]
+        filled, *due = self._events[part]
         room = int(filled.max()) + len(steps)
         if due[0].shape[1] < room:
             wider = [np.empty((len(filled), 2 * room), each.dtype) for each in due]
             for new, old in zip(wider, due, strict=True):
                 new[:, : old.shape[1]] = old
             due = wider
-            self._own[part] = (out, (filled, due[0], due[1]))
+            self._events[part] = (filled, *due)
         for step, place, weight in zip((steps % len(filled)).tolist(), places, weights, strict=True):
             due[0][step, filled[step]], due[1][step, filled[step]] = place, weight
             filled[step] += 1
 
     # -------------------------------------------------------------------------------- running
 
-    @np.errstate(all="ignore")  # where compilation is off: infinities are values here, and integers of 32 bits wrap
     def _run(self, steps: int, inputs: Mapping[str, Spikes], *, learning: bool) -> dict[str, Spikes]:
-        if steps <= STEPS_MAX:
-            return self._run_some(self.step, steps, inputs, learning=learning)
-        parts = []
-        for begin in range(0, steps, STEPS_MAX):
-            end = min(steps, begin + STEPS_MAX)
-            given = {name: cut(each, begin, end) for name, each in inputs.items()}
-            parts.append((begin, self._run_some(self.step + begin, end - begin, given, learning=learning)))
-        return in_a_row(parts)
+        begin, parts = 0, []
+        while True:
+            given = {name: cut(each, begin, steps) for name, each in inputs.items()} if begin else inputs
+            done, found = self._run_some(self.step + begin, steps - begin, given, learning=learning)
+            if done == steps:
+                return found
+            parts.append((begin, found))
+            begin += done
+            if begin == steps:
+                return in_a_row(parts)
 
-    def _run_some(self, first: int, steps: int, inputs: Mapping[str, Spikes], *, learning: bool) -> dict[str, Spikes]:
+    def _run_some(
+        self, first: int, steps: int, inputs: Mapping[str, Spikes], *, learning: bool
+    ) -> tuple[int, dict[str, Spikes]]:
+        """Compute some of these steps: as many as there is surely room for their spikes. Returns how many."""
         values, key = self._arguments, self.key
         for name, at in self._places_of_input:  # copies, as arrays that cannot be written are another type to Numba
             values[at] = np.array(inputs[name].steps, np.int32)
             values[at + 1] = np.array(inputs[name].neurons, np.int32)
         clock = self._clock(first - 1, learning=learning) if self._has_clock else 0
-        of_call = (first, steps, learning, np.uint64(key[0]), np.uint64(key[1]), clock)
-        of_parts = [(*of_call, part, *each, *values[VARYING:]) for part, each in enumerate(self._own)]
+        of_call = (first, min(steps, STEPS_MAX), learning, np.uint64(key[0]), np.uint64(key[1]), clock, self._out)
+        of_parts = [(*of_call, part, events, *values[VARYING:]) for part, events in enumerate(self._events)]
         if self._function is None:  # before threads wait for each other
             self._function = self._kept.ready(*of_parts[0])
-        others = (
-            [self._threads.submit(_quietly, self._function, given) for given in of_parts[1:]] if self._threads else []
-        )
-        out, count, events = called(self._function, of_parts[0])
-        self._own[0] = (out, events)
+        call = called if self._compiles else _quietly
+        others = [self._threads.submit(call, self._function, each) for each in of_parts[1:]] if self._threads else []
+        done, count, self._events[0] = call(self._function, of_parts[0])
         for part, other in enumerate(others, 1):
-            self._own[part] = (self._own[part][0], other.result()[2])
-        at_steps, neurons, whose = (each[:count] for each in out)
+            self._events[part] = other.result()[2]
+        room = len(self._out) // 3
+        at_steps, neurons, whose = (self._out[begin : begin + count] for begin in (0, room, 2 * room))
         if len(self._recorded) == 1:
-            return {name: Spikes(at_steps.copy(), neurons.copy()) for name in self._recorded}
-        here = {name: np.flatnonzero(whose == number) for name, number in self._recorded.items()}
-        return {name: Spikes(at_steps[mine], neurons[mine]) for name, mine in here.items()}
+            spikes = {name: Spikes(at_steps.copy(), neurons.copy()) for name in self._recorded}
+        else:
+            here = {name: np.flatnonzero(whose == number) for name, number in self._recorded.items()}
+            spikes = {name: Spikes(at_steps[mine], neurons[mine]) for name, mine in here.items()}
+        if done < min(steps, STEPS_MAX):
+            self._out = np.empty(2 * len(self._out), np.int32)
+        return done, spikes
 
 
-@np.errstate(all="ignore")  # as in `_run`: what is set there holds for the thread that calls it alone
+@np.errstate(all="ignore")
 def _quietly(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    """Call code that is not compiled: infinities are values there too, and integers of 32 bits wrap."""
     return function(*arguments)
 
 
@@ -364,7 +378,3 @@ def _threads() -> int:
         remedy = f"Use a whole number from 1 to {THREADS_MAX}."
         raise NetworkInvalid(subject=THREADS_VARIABLE, reason=f"it is {text!r}", remedy=remedy)
     return int(text)
-
-
-def _room_for_spikes(count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return np.empty(count, np.int32), np.empty(count, np.int32), np.empty(count, np.int32)
