@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ from neuraxis.trace.golden import read_golden
 ROOT = Path(__file__).parents[2]
 BACKENDS = ("reference", "numpy", "numba")
 ENDS = {"ring": 20_000, "raster": 20, "digits": 40}
+PROVED = {("digits", "reference")}
+"""What takes half a minute."""
 
 
 def scenario(name: str) -> Path:
@@ -63,8 +66,13 @@ def in_a_process(name: str, *arguments: str, **environment: str) -> dict[str, st
 # ------------------------------------------------------------------------------------ P1
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("name", ENDS)
+@pytest.mark.parametrize(
+    ("name", "backend"),
+    [
+        pytest.param(name, backend, marks=pytest.mark.prove if (name, backend) in PROVED else ())
+        for name, backend in product(ENDS, BACKENDS)
+    ],
+)
 def test_every_backend_gives_the_golden_digest(name: str, backend: str) -> None:
     assert digests(opened(name, backend=backend).blueprint, ENDS[name]) == known(name)
 
@@ -149,8 +157,15 @@ def _dispatched() -> list[str]:
     return [name for name in core.__cpu_dispatch__ if core.__cpu_features__.get(name)]
 
 
-@pytest.mark.parametrize("backend", ["numpy", "numba"])
-@pytest.mark.parametrize("name", ["raster", "digits"])
+@pytest.mark.parametrize(
+    ("name", "backend"),
+    [
+        ("raster", "numpy"),
+        ("raster", "numba"),
+        ("digits", "numpy"),
+        pytest.param("digits", "numba", marks=pytest.mark.prove),
+    ],
+)
 def test_a_plain_instruction_set_gives_the_same_bits(name: str, backend: str, tmp_path: Path) -> None:
     features = " ".join(_dispatched())
     found = in_a_process(
@@ -241,8 +256,8 @@ def _require_digest(folder: Path, name: str, end: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(5))
-def test_fifty_kills_of_ring_change_nothing(seed: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("seed", range(2))
+def test_twenty_kills_of_ring_change_nothing(seed: int, tmp_path: Path) -> None:
     _kill_again_and_again("ring", 800_000, 10, 1.4, seed, tmp_path / "run")
 
 

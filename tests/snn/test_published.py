@@ -34,7 +34,7 @@ SMALL: dict[str, tuple[list[str], str]] = {
         ["actors.network.units=128", "actors.network.active=8", "actors.network.patterns=60"],
         "1500 ms",
     ),
-    "soak": (['actors.network.duration="5 s"', 'actors.network.settle="1 s"'], "6 s"),
+    "soak": (['actors.network.duration="2 s"', 'actors.network.settle="1 s"'], "3 s"),
     "working_memory": (["actors.network.size=400"], "60 ms"),
 }
 """Scenario to its small form: overrides, and when it ends."""
@@ -201,7 +201,7 @@ def test_learning_within_safeguards_keeps_its_bounds_and_counts_what_is_held_bac
     assert min(measured[each] for each in ("w_low", "w_high", "w_capped", "upkeep_high")) > 0
 
 
-@pytest.mark.slow
+@pytest.mark.prove  # compiles half a minute
 def test_learning_without_safeguards_leaves_its_bounds() -> None:
     pytest.importorskip("numba")
     measured, broken = _soaked(duration='"2 min"', settle='"10 s"', safeguards="false")
