@@ -12,23 +12,11 @@ MANIFEST = Manifest(name="morphogenesis", version=__version__)
 
 @hookimpl
 def neuraxis_register_actors() -> Mapping[str, type[Actor]]:
-    """Offer trainer and seeds, policies, compiler and librarian."""
-    from neuraxis_morphogenesis.blueprints.compiler import Compiler
-    from neuraxis_morphogenesis.blueprints.librarian import Librarian
-    from neuraxis_morphogenesis.policy.graph_policy import GraphPolicy
-    from neuraxis_morphogenesis.policy.heuristics import Plateau, Random
+    """Offer trainer and seeds."""
     from neuraxis_morphogenesis.seeds.actor import Seeds
     from neuraxis_morphogenesis.trainer.actor import Trainer
 
-    return {
-        "morphogenesis.compiler": Compiler,
-        "morphogenesis.librarian": Librarian,
-        "morphogenesis.plateau": Plateau,
-        "morphogenesis.policy": GraphPolicy,
-        "morphogenesis.random": Random,
-        "morphogenesis.seeds": Seeds,
-        "morphogenesis.trainer": Trainer,
-    }
+    return {"morphogenesis.seeds": Seeds, "morphogenesis.trainer": Trainer}
 
 
 @hookimpl
