@@ -67,6 +67,10 @@ class Nats:
     Args:
         url: `nats://[USER:PASSWORD@]HOST[:PORT][?storage=memory][&megabytes=N]`, or `tls://…`: see
             `neuraxis_transports.address`.
+
+    Attributes:
+        storage: Where the server keeps streams.
+        stream_bytes: How long it lets a stream get.
     """
 
     name: Final = NAME
@@ -76,13 +80,14 @@ class Nats:
             url, transport=NAME, schemes={"nats": False, "tls": True}, port=4222, options=("storage", "megabytes")
         )
         self._address = address
-        self._storage = address.options.get("storage", "file")
-        if self._storage not in STREAM_MEGABYTES:
-            raise _unusable(f"storage={self._storage} is not known", "Write storage=file or storage=memory.")
-        megabytes = address.options.get("megabytes", str(STREAM_MEGABYTES[self._storage]))
+        storage = address.options.get("storage", "file")
+        if storage not in STREAM_MEGABYTES:
+            raise _unusable(f"storage={storage} is not known", "Write storage=file or storage=memory.")
+        megabytes = address.options.get("megabytes", str(STREAM_MEGABYTES[storage]))
         if not megabytes.isdecimal() or int(megabytes) == 0:
             raise _unusable(f"megabytes={megabytes} is no size", "Write a number, such as megabytes=512.")
-        self._stream_bytes = int(megabytes) << 20
+        self.storage = nats.js.api.StorageType(storage)
+        self.stream_bytes = int(megabytes) << 20
         if address.place:
             raise _unusable(f"the URL has a path, /{address.place}", "Write nats://HOST:PORT.")
         # as NATS does, a user without a password is a token
@@ -147,8 +152,8 @@ class Nats:
         stream = nats.js.api.StreamConfig(
             name=stream_name(run),
             subjects=[f"{subjects(run)}.>"],
-            storage=nats.js.api.StorageType(self._storage),
-            max_bytes=self._stream_bytes,
+            storage=self.storage,
+            max_bytes=self.stream_bytes,
             discard=nats.js.api.DiscardPolicy.OLD,
             # one of its kind, because the server takes it well when a stream is made twice with the same facts
             description=f"run {run}, {uuid.uuid4().hex}",
@@ -166,7 +171,7 @@ class Nats:
                     ) from error
                 if error.err_code in (10023, 10028, 10047):  # insufficient resources, memory, storage
                     raise _unusable(
-                        f"the server at {self.url} has no room for a stream of {self._stream_bytes >> 20} MB",
+                        f"the server at {self.url} has no room for a stream of {self.stream_bytes >> 20} MB",
                         "Give it more (max_file_store, max_memory_store), or write ?megabytes=… in the URL.",
                     ) from error
                 raise

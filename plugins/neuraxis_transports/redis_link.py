@@ -306,7 +306,7 @@ class _Refusals:
             ) from error
 
 
-def call(connection: Any, *command: str | int) -> Any:
+def call(connection: Any, *command: str | bytes | int) -> Any:
     connection.send_command(*command, check_health=False)
     return connection.read_response()
 

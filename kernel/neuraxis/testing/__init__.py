@@ -6,12 +6,14 @@ import pytest.
 """
 
 from neuraxis.testing.actor_suite import ActorSuite
+from neuraxis.testing.bus_suite import BusSuite
 from neuraxis.testing.population_suite import PopulationSuite
 from neuraxis.testing.suite import Clause, Suite, assert_uses_public_doors, run_suite
 from neuraxis.testing.transport_suite import TransportSuite
 
 __all__ = [
     "ActorSuite",
+    "BusSuite",
     "Clause",
     "PopulationSuite",
     "Suite",

@@ -1,0 +1,157 @@
+"""Buses in memory, over Redis and over NATS keep one suite; and what belongs to the rules alone."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from neuraxis.errors import TransportFailed, TransportUnusable, UsageInvalid
+from neuraxis.seams.bus import Bus, Priority
+from neuraxis.testing.bus_suite import BusSuite
+from neuraxis_transports.bus import BusRules, RuledBus, dead_letter, open_bus
+from neuraxis_transports.bus_memory import MemoryShelf
+
+if TYPE_CHECKING:
+    from tests.transports.brokers import Server
+
+RULES = BusRules(
+    messages_max=20, attempts_max=3, pause_s=0.1, pause_s_max=0.4, claim_s=1.0, emergencies_per_minute=4, ttl_s=500.0
+)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class TestMemory(BusSuite):
+    def setup_method(self) -> None:
+        self.clock = Clock()
+        self.shelves: dict[str, MemoryShelf] = {}
+
+    def connect(self, name: str) -> RuledBus:
+        shelf = self.shelves.setdefault(name, MemoryShelf(RULES, self.clock))
+        return RuledBus(shelf, RULES, clock=self.clock)
+
+    def pass_time(self, seconds: float) -> None:
+        self.clock.now += seconds
+
+
+class OverBroker(BusSuite):
+    url: str
+
+    def connect(self, name: str) -> Bus:
+        return open_bus(self.url, name, RULES)
+
+    def pass_time(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
+@pytest.mark.slow
+class TestRedis(OverBroker):
+    @pytest.fixture(autouse=True)
+    def _server(self, redis_url: str) -> None:
+        self.url = redis_url
+
+
+@pytest.mark.slow
+class TestNats(OverBroker):
+    @pytest.fixture(autouse=True)
+    def _server(self, nats_url: str) -> None:
+        self.url = nats_url + "?megabytes=16"
+
+
+def bus_in_memory() -> tuple[RuledBus, Clock]:
+    clock = Clock()
+    return RuledBus(MemoryShelf(RULES, clock), RULES, clock=clock), clock
+
+
+def test_a_message_that_is_too_old_is_a_dead_letter() -> None:
+    bus, clock = bus_in_memory()
+    bus.publish("reports", b"x", id="1")
+    clock.now = 501.0
+    assert not bus.subscribe("reports", group="g", consumer="a").take()
+    (dead,) = bus.subscribe("reports.dead", group="g", consumer="a").take()
+    assert dead.message.attributes["reason"] == "it is too old"
+    assert dead_letter(dead.message).payload == b"x"
+
+
+def test_what_is_no_message_is_a_dead_letter_and_not_swallowed() -> None:
+    bus, _ = bus_in_memory()
+    bus.shelf.append("reports", b"\xc1 what?", "1", below=20)
+    assert not bus.subscribe("reports", group="g", consumer="a").take()
+    (dead,) = bus.subscribe("reports.dead", group="g", consumer="a").take()
+    assert dead.message.attributes["reason"].startswith("it is no message")
+    assert dead.message.payload == b"\xc1 what?"
+
+
+def test_a_message_that_was_done_is_not_handled_again_when_its_end_was_lost() -> None:
+    bus, clock = bus_in_memory()
+    reader = bus.subscribe("reports", group="g", consumer="a")
+    bus.publish("reports", b"x", id="1")
+    (delivery,) = reader.take()
+    shelf_done, bus.shelf.done = bus.shelf.done, lambda *_: None  # type: ignore[method-assign]
+    delivery.done()
+    bus.shelf.done = shelf_done  # type: ignore[method-assign]
+    clock.now = 2.0
+    assert not reader.take()
+    clock.now = 4.0
+    assert not bus.subscribe("reports", group="g", consumer="b").take()
+
+
+def test_emergencies_are_allowed_again_as_time_passes() -> None:
+    bus, clock = bus_in_memory()
+    for number in range(4):
+        assert bus.publish("r", b"", id=str(number), priority=Priority.EMERGENCY) == "accepted"
+    assert bus.publish("r", b"", id="4", priority=Priority.EMERGENCY) == "limited"
+    clock.now = 15.0
+    assert bus.publish("r", b"", id="4", priority=Priority.EMERGENCY) == "accepted"
+    assert bus.publish("r", b"", id="5", priority=Priority.EMERGENCY) == "limited"
+
+
+def test_an_id_is_forgotten_after_its_time() -> None:
+    bus, clock = bus_in_memory()
+    assert bus.publish("r", b"", id="1") == "accepted"
+    clock.now = 121.0
+    assert bus.publish("r", b"", id="1") == "accepted"
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [{"pause_s": 0.0}, {"pause_s_max": 60.0}, {"attempts_max": 0}, {"shed": {Priority.LOW: 0.5}}, {"messages_max": 0}],
+)
+def test_rules_that_cannot_hold_are_refused(facts: dict[str, object]) -> None:
+    with pytest.raises(UsageInvalid):
+        BusRules(**facts)  # type: ignore[arg-type]
+
+
+def test_a_url_of_no_bus_is_refused() -> None:
+    with pytest.raises(TransportUnusable, match="memory:"):
+        open_bus("kafka://host", "esper")
+    assert isinstance(open_bus("memory:", "esper"), Bus)
+
+
+@pytest.mark.parametrize("kind", ["redis_server", "nats_server"])
+def test_a_bus_is_there_again_after_its_server_was_killed(kind: str, request: pytest.FixtureRequest) -> None:
+    server: Server = request.getfixturevalue(kind)
+    bus = open_bus(server.url, "esper")
+    reader = bus.subscribe("reports", group="g", consumer="a")
+    assert bus.publish("reports", b"kept", id="1") == "accepted"
+    server.kill()
+    with pytest.raises(TransportFailed, match="Try again"):
+        bus.publish("reports", b"lost", id="2")
+    server.start()
+    assert bus.publish("reports", b"again", id="2") == "accepted"
+    got = []
+    until = time.monotonic() + 30
+    while len(got) < 2 and time.monotonic() < until:
+        for delivery in reader.take(limit=2):
+            got.append(delivery.message.payload)
+            delivery.done()
+    assert got == [b"kept", b"again"]
+    bus.close()
