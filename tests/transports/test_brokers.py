@@ -84,6 +84,14 @@ def both_ways(one: Link, two: Link) -> bool:
     return carried(one, 2, two) and carried(two, 1, one)
 
 
+def both_ways_alternating(one: Link, two: Link) -> bool:
+    """As `both_ways`; each looks around now and then, so that one that lost its stream can make it again."""
+    for _ in range(3):
+        two.receive(0.05)
+        one.receive(0.05)
+    return both_ways(one, two)
+
+
 def test_a_server_that_is_killed_and_started_again_carries_on(pair: tuple[Server, TcpProxy, Link, Link]) -> None:
     server, _, one, two = pair
     assert both_ways(one, two)
@@ -143,6 +151,36 @@ def test_what_came_while_the_connection_was_broken_is_read_afterwards(
     two.receive(0.1)
     proxy.mend()
     assert [one.receive(30) for _ in range(10)] == [bytes([number]) for number in range(10)]
+
+
+def test_a_redis_that_forgot_everything_carries_on(tmp_path: Path) -> None:
+    found(RedisServer)
+    with RedisServer(tmp_path, "--appendonly", "no") as server:
+        transport = Redis(server.url)
+        transport.create("digits")
+        one, two = transport.join("digits", 1), transport.join("digits", 2)
+        assert both_ways(one, two)
+        server.kill()
+        server.start()
+        assert both_ways_alternating(one, two)
+        transport.remove("digits")
+        with pytest.raises(TransportFailed, match="removed"):
+            one.receive(30)
+        one.close()
+        two.close()
+
+
+def test_a_nats_server_that_forgot_everything_ends_the_run(tmp_path: Path) -> None:
+    found(NatsServer)
+    with NatsServer(tmp_path) as server:
+        transport = Nats(server.url + "?storage=memory")
+        transport.create("digits")
+        link = transport.join("digits", 1)
+        server.kill()
+        server.start()
+        with pytest.raises(TransportFailed, match="removed"):
+            link.receive(30)
+        link.close()
 
 
 # ------------------------------------------------------------------------------- refusals

@@ -136,7 +136,7 @@ def test_a_url_of_no_bus_is_refused() -> None:
     assert isinstance(open_bus("memory:", "esper"), Bus)
 
 
-@pytest.mark.parametrize("kind", ["redis_server", "nats_server"])
+@pytest.mark.parametrize("kind", ["redis_server", pytest.param("nats_server", marks=pytest.mark.slow)])
 def test_a_bus_is_there_again_after_its_server_was_killed(kind: str, request: pytest.FixtureRequest) -> None:
     server: Server = request.getfixturevalue(kind)
     bus = open_bus(server.url, "esper")
