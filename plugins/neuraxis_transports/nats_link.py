@@ -91,7 +91,7 @@ class NatsLink:
         self._listening = False
         self._attempts = 0
         self._retry_at = 0.0
-        self._gone = False
+        self._stale = False
         self._closed = False
 
     # --------------------------------------------------------------------------- connecting
@@ -138,7 +138,7 @@ class NatsLink:
         )
         self._heard = self._driven = monotonic()
         self._attempts = 0
-        self._gone = False
+        self._stale = False
 
     def _usable(self) -> bool:
         """Return whether this link is connected; try to connect again if it is time to.
@@ -149,14 +149,16 @@ class NatsLink:
         if self._closed:
             raise TransportFailed(transport=NAME, reason="this link is closed", remedy="Join again.")
         if self._client is not None:
-            if not self._client.is_closed and not self._gone:
+            if not self._client.is_closed and not self._stale:
                 return True
-            self._lost("closed")
+            self._lost("closed, silent, or with gaps")
         if monotonic() < self._retry_at:
             return False
         try:
             self.open()
         except Removed:
+            self._lost("the run was removed")
+            self._retry_at = 0.0
             raise TransportFailed(transport=NAME, reason="the run was removed", remedy="Start a new run.") from None
         except (*BROKEN, ssl.SSLError) as error:
             if is_refusal(error):
@@ -234,7 +236,7 @@ class NatsLink:
     async def _acknowledged(self, message: Msg) -> None:
         self._acks_open -= 1
         if message.headers is not None and message.headers.get("Status") == "503":
-            self._gone = True
+            self._give_up()  # the stream is gone, or the server has lost its JetStream
         elif b'"error"' in message.data:
             error = json.loads(message.data)["error"]
             _log.warning("the broker took no frame", extra={"run": self._run, "error": str(error)})
@@ -256,7 +258,7 @@ class NatsLink:
                 self._drive(min(left, HEARTBEAT_S))
                 if self._ready:
                     return self._ready.popleft()
-                self._look_around()
+                self._stale = self._stale or self._driven - self._heard > SILENCE_S
             else:
                 self._drive(min(left, max(0.0, self._retry_at - monotonic())))
             left = until - monotonic()
@@ -278,11 +280,6 @@ class NatsLink:
             self._loop.run_until_complete(_some_turns())
         self._driven = monotonic()
 
-    def _look_around(self) -> None:
-        """Nothing came: see whether the way is still there."""
-        if self._driven - self._heard > SILENCE_S:
-            self._lost("silence")
-
     async def _delivered(self, message: Msg) -> None:
         self._heard = monotonic()
         if message.headers is not None and "Status" in message.headers:
@@ -293,7 +290,7 @@ class NatsLink:
         at = 5 if len(tokens) == 9 else 7
         self._consumed += 1
         if int(tokens[at + 1]) != self._consumed:
-            self._loop.call_soon(self._start_over)
+            self._give_up()
             return
         self._read_to = int(tokens[at])
         frame = self._joiner.join(message.data)
@@ -310,11 +307,11 @@ class NatsLink:
             await self._client.publish(answer)
         last = message.headers.get("Nats-Last-Consumer")
         if last is not None and int(last) > self._consumed:
-            self._loop.call_soon(self._start_over)
+            self._give_up()
 
-    def _start_over(self) -> None:
-        """Messages are missing: read again from the last one that came."""
-        self._heard = float("-inf")
+    def _give_up(self) -> None:
+        """Connect anew at the next call, and read again from the last message that came in order."""
+        self._stale = True
         if self._listening:
             self._loop.stop()
 

@@ -33,7 +33,7 @@ CONDUCTOR: Final = 0
 
 @runtime_checkable
 class Link(Protocol):
-    """One member's end. It is used by one thread at a time; another thread has a link of its own to send with."""
+    """One member's end. It is used by one thread at a time. A member has one: to join again is to replace it."""
 
     def send(self, member: int, parts: Sequence[Buffer]) -> None:
         """Send one frame, given in parts, to a member; of any size. Returns soon; does not wait for the receiver.
