@@ -136,6 +136,16 @@ def test_a_url_of_no_bus_is_refused() -> None:
     assert isinstance(open_bus("memory:", "esper"), Bus)
 
 
+def published_at_last(bus: Bus, until: float) -> str:
+    """A server that has just started may still be reading its disk."""
+    while True:
+        try:
+            return bus.publish("reports", b"again", id="2")
+        except TransportFailed:
+            if time.monotonic() > until:
+                raise
+
+
 @pytest.mark.parametrize("kind", ["redis_server", pytest.param("nats_server", marks=pytest.mark.slow)])
 def test_a_bus_is_there_again_after_its_server_was_killed(kind: str, request: pytest.FixtureRequest) -> None:
     server: Server = request.getfixturevalue(kind)
@@ -146,9 +156,9 @@ def test_a_bus_is_there_again_after_its_server_was_killed(kind: str, request: py
     with pytest.raises(TransportFailed, match="Try again"):
         bus.publish("reports", b"lost", id="2")
     server.start()
-    assert bus.publish("reports", b"again", id="2") == "accepted"
-    got = []
     until = time.monotonic() + 30
+    assert published_at_last(bus, until) == "accepted"
+    got = []
     while len(got) < 2 and time.monotonic() < until:
         for delivery in reader.take(limit=2):
             got.append(delivery.message.payload)
