@@ -13,7 +13,7 @@ WEB = Path(__file__).parent / "web.py"
 def web_text(nodes: int, *, seed: int = 0, until: int = 60, least: int = 1, heavy: int = 0, breaks: str = "") -> str:
     """Return a scenario of nodes that are joined at random, with inputs, limits, an emergency lane and an output."""
     draw = np.random.Generator(np.random.Philox(key=seed))
-    digits = len(str(nodes - 1))
+    digits = max(2, len(str(nodes - 1)))
     channels = set()
     while len(channels) < 2 * nodes:
         a, b = (int(each) for each in draw.integers(0, nodes, 2))

@@ -15,6 +15,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 import neuraxis
@@ -23,6 +24,8 @@ import neuraxis_morphogenesis
 import neuraxis_snn
 from neuraxis import wiring
 from neuraxis.cli import main
+from neuraxis.cluster.conductor import Status
+from neuraxis.cluster.folder import STATUS_NAME, WORKERS
 from neuraxis.errors import NeuraxisError, ScenarioInvalid
 from neuraxis.faults import KINDS, parse_fault
 from neuraxis.hooks import Manifest, Specification
@@ -202,6 +205,15 @@ def told(*arguments: str) -> dict[str, Any]:
     return answer
 
 
+def watched(folder: Path) -> Path:
+    """Write what a conductor writes while workers run."""
+    status = Status("run", 1, 10, 20, 9, 5, "local:", 1, 1.5, 0)
+    path = folder / "run" / WORKERS / STATUS_NAME
+    path.parent.mkdir(parents=True)
+    path.write_bytes(msgspec.json.encode(status))
+    return folder / "run"
+
+
 SAYS = {
     "resume": ["RUN"],
     "replay": ["RUN"],
@@ -210,6 +222,8 @@ SAYS = {
     "why": ["RUN", "relay/01#0"],
     "graph": [RING],
     "explore": [RING, "--cases", "2", "--until", "9"],
+    "partition": [RING, "--ticks", "200"],
+    "top": ["WATCHED"],
     "golden check": [str(ROOT / "golden" / "raster.json")],
     "inspect": ["spikes", "SPIKES", "--backend", "numpy"],
     "snapshot list": ["RUN"],
@@ -222,9 +236,16 @@ SAYS = {
 
 
 @pytest.mark.parametrize("verb", SAYS)
-def test_the_json_of_a_verb_has_the_keys_on_the_page(verb: str, run_folder: Path, spikes_folder: Path) -> None:
+def test_the_json_of_a_verb_has_the_keys_on_the_page(
+    verb: str, run_folder: Path, spikes_folder: Path, tmp_path: Path
+) -> None:
     (snapshot,) = (run_folder / "snapshots").iterdir()
-    places = {"RUN": str(run_folder), "SNAPSHOT": str(snapshot), "SPIKES": str(spikes_folder)}
+    places = {
+        "RUN": str(run_folder),
+        "SNAPSHOT": str(snapshot),
+        "SPIKES": str(spikes_folder),
+        "WATCHED": str(watched(tmp_path)),
+    }
     answer = told(*verb.split(), *(places.get(each, each) for each in SAYS[verb]), "--json")
     assert set(answer) == json_keys()[verb]
 

@@ -24,7 +24,9 @@ def worker(
     incarnation: Annotated[
         int | None, typer.Option(help="How many processes this worker has had, with this one; else the next.")
     ] = None,
-    from_tick: Annotated[int, typer.Option(help="The snapshot to begin from; -1 is the start of the epoch.")] = -1,
+    from_tick: Annotated[
+        int | None, typer.Option(help="The snapshot to begin from, -1 for none; else the newest that all have.")
+    ] = None,
     transport: Annotated[str | None, typer.Option(help="Where to meet the others, instead of what the plan says.")] = (
         None
     ),
@@ -35,6 +37,7 @@ def worker(
     Started by the conductor; or, with `--launcher join`, by whoever runs workers: a StatefulSet, a Slurm step, a
     person. Secrets of the transport come from the environment.
     """
+    from neuraxis.cluster.conductor import stable_tick
     from neuraxis.cluster.epoch import transport_of
     from neuraxis.cluster.folder import processes_of, read_plan
     from neuraxis.cluster.worker import leashed, serve
@@ -46,7 +49,8 @@ def worker(
     me = index if index is not None else _own_index()
     _require_worker(me, len(plan.workers))
     number = incarnation if incarnation is not None else len(processes_of(run, me)) + 1
-    left = serve(run, me, number, from_tick, transport_of(transport or plan.transport))
+    tick = from_tick if from_tick is not None else stable_tick(run)
+    left = serve(run, me, number, tick, transport_of(transport or plan.transport))
     if left:
         print(f"worker {me} leaves: {left}")
 

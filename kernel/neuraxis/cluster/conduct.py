@@ -40,8 +40,12 @@ class Conduct:
     def take(self, report: Report) -> None:
         """Take note of where a worker stands."""
         worker = report.source
-        if report.epoch != self._plan.epoch or report.incarnation != self.incarnations.get(worker):
+        known = self.incarnations.get(worker)
+        if report.epoch != self._plan.epoch or known is None or report.incarnation < known:
             return
+        if report.incarnation > known:  # somebody started it elsewhere
+            self.replaced(worker)
+            self.incarnations[worker] = report.incarnation
         self.reports[worker] = report
         if report.kept[0] >= 0:
             self.kept[worker].add(report.kept)

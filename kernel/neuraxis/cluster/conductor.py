@@ -40,6 +40,9 @@ SNAPSHOT_SHARE: Final = 0.05
 REPLACED_MAX: Final = 5
 """Processes in a row that a worker may lose without coming any further."""
 
+AWAITED_FACTOR: Final = 10
+"""Times the patience for which another process is awaited, where the launcher starts none."""
+
 STUCK_FACTOR: Final = 3
 """Times the patience after which workers that all live and all wait are given up: their way is cut."""
 
@@ -100,6 +103,7 @@ class _Watched:
         self.heard = now
         self.progress = -1
         self.lost = 0
+        self.is_awaited = False
         self.before: tuple[float, dict[str, Any]] = (now, {})
 
 
@@ -189,6 +193,8 @@ class Conductor:
                 self._failed = head
             elif head.source in self._watched:
                 self.conduct.take(head)
+                if head.incarnation == self.conduct.incarnations[head.source]:
+                    self._watched[head.source].is_awaited = False
 
     def _have_left(self) -> bool:
         if not self.conduct.is_done:
@@ -208,6 +214,7 @@ class Conductor:
         started = self._launcher.start(arguments, log_of(self._run, worker, incarnation))
         before = self._watched.get(worker)
         watched = self._watched[worker] = _Watched(started, now)
+        watched.is_awaited = not self._launcher.replaces
         if before is not None:
             watched.lost, watched.progress = before.lost, before.progress
 
@@ -228,7 +235,7 @@ class Conductor:
             code = each.started.ended()
             if code is not None:
                 self._replace(worker, f"its process ended with code {code}", now)
-            elif now - each.heard > self._plan.patience:
+            elif now - each.heard > self._plan.patience * (AWAITED_FACTOR if each.is_awaited else 1):
                 self._replace(worker, f"it gave no sign of life for {self._plan.patience:g} s", now)
         if stuck and self.conduct.is_running and not self._launcher.replaces:
             raise TransportFailed(
@@ -250,6 +257,9 @@ class Conductor:
 
     def _replace(self, worker: int, reason: str, now: float) -> None:
         each = self._watched[worker]
+        if not self._launcher.replaces:
+            self._wait_for_another(worker, each, reason, now)
+            return
         each.started.kill()
         each.lost += 1
         log = log_of(self._run, worker, self.conduct.incarnations[worker])
@@ -262,6 +272,21 @@ class Conductor:
         self.replaced += 1
         incarnation = self.conduct.replaced(worker)
         self._start(worker, incarnation, self.conduct.stable[1], now)
+
+    def _wait_for_another(self, worker: int, each: _Watched, reason: str, now: float) -> None:
+        """Refuse the lost process from now on, and wait for whoever starts another one."""
+        if not each.is_awaited:
+            each.is_awaited, each.heard = True, now
+            each.progress = -1
+            self.conduct.replaced(worker)
+            self.replaced += 1
+            return
+        raise WorkerLost(
+            worker=worker,
+            reason=f"{reason}, and nobody started another one",
+            remedy=f"Start one with: neuraxis worker {self._run} --index {worker}; and before: "
+            f"neuraxis resume {self._run} --launcher join --workers {len(self._plan.workers)}",
+        )
 
     def kill_worker(self, worker: int) -> None:
         """End the process of a worker; it will be replaced. For those who test what happens then."""
@@ -382,3 +407,11 @@ def _told(report: Report) -> WorkerFailed:
     error = WorkerFailed(worker=report.source, text=facts["text"])
     error.code, error.exit_code = facts["code"], facts["exit_code"]  # type: ignore[misc]  # of this one only
     return error
+
+
+def stable_tick(run: Path) -> int:
+    """Return the tick of the newest snapshot that all workers of a run have, as its conductor wrote it; else -1."""
+    try:
+        return msgspec.json.decode((run / WORKERS / STATUS_NAME).read_bytes(), type=Status).stable_tick
+    except (OSError, msgspec.MsgspecError):
+        return -1

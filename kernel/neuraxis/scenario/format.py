@@ -52,7 +52,12 @@ ACTOR: Final[Keys] = {
     "failures_max": parameter(int, 1_000, at_least=1, help="failures after which restart and isolate turn into stop"),
     "pause": parameter(int, 100, unit=TICKS, at_least=1, help="how long isolate keeps the actor apart"),
     "messages_per_tick": parameter(int, at_least=1, help="messages it takes in one tick; the rest waits"),
-    "shard": parameter(int, at_least=0, at_most=63, help="virtual shard, instead of one by the path"),
+    "shard": parameter(
+        int,
+        at_least=0,
+        at_most=63,
+        help="virtual shard, instead of one by the path; a group takes those that follow too",
+    ),
 }
 """Keys of an actor beside the parameters of its kind."""
 

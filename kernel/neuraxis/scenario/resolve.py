@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 import msgspec
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 
 from neuraxis.blueprint import ScriptedInput
 from neuraxis.errors import InputError, Problem, ScenarioInvalid, UnitInvalid, UsageInvalid, suggestion
@@ -23,7 +24,7 @@ from neuraxis.parameter import Parameter, Resource, Unfit
 from neuraxis.scenario import format as form
 from neuraxis.scenario.expand import PatternUnfit, members, pairs
 from neuraxis.scenario.expect import Expectation, expectations
-from neuraxis.wiring import ACTORS_MAX, Examination, Wiring, examine, kind_name, resolve_kind
+from neuraxis.wiring import ACTORS_MAX, SHARDS, Examination, Wiring, examine, kind_name, resolve_kind
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping
@@ -223,8 +224,9 @@ class _Resolution:
             self.groups[name] = members(name, count)
         parameters = self._parameters(key, cls, table)
         spec = Options(**{each: value for each, value in options.items() if value is not None})
-        for path in self.groups.get(name, (name,)):
-            self.graph.actors.append(ActorSpec(path, kind, cls, parameters, spec, key))
+        for number, path in enumerate(self.groups.get(name, (name,))):
+            own = spec if spec.shard is None else replace(spec, shard=(spec.shard + number) % SHARDS)
+            self.graph.actors.append(ActorSpec(path, kind, cls, parameters, own, key))
 
     def _parameters(self, key: str, cls: type[Actor], table: Table) -> dict[str, Any]:
         found: dict[str, Any] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from neuraxis_snn.published.brunel import Brunel
+from neuraxis_snn.published.brunel_wide import BrunelSlice
 from neuraxis_snn.published.coba import Coba
 from neuraxis_snn.published.cuba import Cuba
 from neuraxis_snn.published.inhibitory_plasticity import InhibitoryPlasticity
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 KINDS: Final[dict[str, type[PublishedNetwork]]] = {
     "snn.brunel": Brunel,
+    "snn.brunel_slice": BrunelSlice,
     "snn.coba": Coba,
     "snn.cuba": Cuba,
     "snn.inhibitory_plasticity": InhibitoryPlasticity,
