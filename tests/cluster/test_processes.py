@@ -71,7 +71,7 @@ def test_a_worker_that_is_killed_is_replaced_and_nothing_changes(tmp_path: Path,
 def test_a_stopped_worker_is_replaced_and_does_no_harm_when_it_goes_on(tmp_path: Path, start: Start) -> None:
     run = tmp_path / "run"
     process = start(
-        "run", RING, "--until", 30_000, "--workers", 2, "--folder", run, "--patience", 2, "--launcher", "join", "--json"
+        "run", RING, "--until", 30_000, "--workers", 2, "--folder", run, "--patience", 4, "--launcher", "join", "--json"
     )
     wait_until(lambda: (run / "workers" / "plan.json").is_file(), what="a plan")
     frozen = start("worker", run, "--index", 2)
@@ -85,8 +85,9 @@ def test_a_stopped_worker_is_replaced_and_does_no_harm_when_it_goes_on(tmp_path:
     code, found, err = ended(process)
     assert code in (0, 1), err
     assert found["digest"] == alone(RING, 30_000)
-    out, _ = frozen.communicate(timeout=60)
-    assert "another process took its place" in out
+    out, _ = frozen.communicate(timeout=60)  # it was told, or found that it slept for too long
+    assert frozen.returncode is not None
+    assert "took its place" in out or frozen.returncode == 1, out
 
 
 @pytest.mark.parametrize("workers", [None, 3])
