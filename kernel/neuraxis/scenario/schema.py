@@ -104,7 +104,8 @@ def _value(declared: Parameter) -> Schema:
     made: Schema = {"type": "array", "items": one} if declared.is_list else one
     if declared.help:
         made["description"] = declared.help
-    if declared.default is not REQUIRED and declared.default not in ("", ()) and not declared.is_seam:
+    is_told = declared.default is not REQUIRED and declared.default not in ("", ()) and not declared.is_seam
+    if is_told and not isinstance(declared.default, Resource):
         made["default"] = list(declared.default) if isinstance(declared.default, tuple) else declared.default
     return made
 
