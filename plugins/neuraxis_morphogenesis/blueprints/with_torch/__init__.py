@@ -20,7 +20,7 @@ from neuraxis_morphogenesis.blueprints.with_torch.graft import Graft, initialise
 if TYPE_CHECKING:
     from neuraxis_morphogenesis.blueprints.catalogue import Grant
 
-__all__ = ["MODULES", "Graft", "build"]
+__all__ = ["MODULES", "Graft", "blank", "build"]
 
 _SAFE: Final[tuple[type[Graft], ...]] = (
     pointwise.IdentityPassthrough,
@@ -93,10 +93,15 @@ def build(granted: Grant, *, seed: int) -> Graft:
 
     Determinism: exact (weights); computing with it is of class machine.
     """
-    with torch.random.fork_rng(devices=[]):
-        module = _class_of(granted.blueprint_id)(granted.site, **dict(granted.parameters))
+    module = blank(granted)
     initialise(module, seed=seed, name=granted.artefact)
     return module
+
+
+def blank(granted: Grant) -> Graft:
+    """Return a module of a blueprint whose weights are still to be given. torch's random state is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        return _class_of(granted.blueprint_id)(granted.site, **dict(granted.parameters))
 
 
 def _class_of(blueprint_id: str) -> type[Graft]:

@@ -15,7 +15,7 @@ from safetensors.torch import load as tensors_of
 from neuraxis_morphogenesis.blueprints.errors import ArtefactCorrupt
 from neuraxis_morphogenesis.blueprints.forging import Mode
 from neuraxis_morphogenesis.blueprints.kernels import Kernel, Sealed
-from neuraxis_morphogenesis.blueprints.with_torch import Graft, build
+from neuraxis_morphogenesis.blueprints.with_torch import Graft, blank
 
 CACHE_VARIABLE: Final = "NEURAXIS_CACHE"
 """Environment variable: where machine code is kept."""
@@ -48,7 +48,7 @@ def instance(kernel: Kernel, *, quarantine: bool = False) -> Graft:
         ArtefactCorrupt: Its tensors do not fit the blueprint.
         BlueprintRefused: It is adversarial and this is no quarantine.
     """
-    module = build(kernel.granted(quarantine=quarantine), seed=kernel.seed)
+    module = blank(kernel.granted(quarantine=quarantine))
     try:
         module.load_state_dict(tensors_of(kernel.weights), strict=True)
     except (SafetensorError, RuntimeError) as error:

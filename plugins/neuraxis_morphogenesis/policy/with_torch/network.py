@@ -20,7 +20,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Final, final
 
 import numpy as np
 import torch
@@ -37,7 +37,7 @@ from neuraxis_morphogenesis.policy.inference import registry_digest
 
 with warnings.catch_warnings():  # while it loads, it calls what torch 2.13 warns of
     warnings.simplefilter("ignore", DeprecationWarning)
-    from torch_geometric.nn import GATConv, SAGEConv
+    from torch_geometric.nn import GATConv, SimpleConv
 
 WIDE: Final = 256
 NARROW: Final = 128
@@ -49,20 +49,61 @@ POLICIES_KEPT: Final = 4
 
 
 class Sage(nn.Module):
-    """GraphSAGE by relation: what a node is, plus the mean of its neighbours, by each relation that leads to it."""
+    """GraphSAGE by relation: what a node is, beside the mean of its neighbours by each relation that leads to it.
+
+    The means of all relations are one pass over the edges, and each kind of node has one matrix for all of its
+    relations side by side, which is the sum of a matrix for each.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.roots = nn.ModuleDict({f"{kind}_": nn.Linear(WIDE, WIDE) for kind in NODES})
-        self.relations = nn.ModuleDict({name: SAGEConv(WIDE, WIDE, root_weight=False) for _, name, _ in RELATIONS})
+        self.mean = SimpleConv(aggr="mean")
+        self.joins = nn.ModuleDict({f"{kind}_": nn.Linear(WIDE * (1 + len(_leading_to(kind))), WIDE) for kind in NODES})
 
-    def forward(self, h: Mapping[str, Tensor], edges: Sequence[Tensor]) -> dict[str, Tensor]:
-        """Return (nodes, `WIDE`) by kind."""
-        new = {kind: self.roots[f"{kind}_"](each) for kind, each in h.items()}
-        for (start, name, end), each in zip(RELATIONS, edges, strict=True):
-            if each.shape[1]:
-                new[end] = new[end] + self.relations[name]((h[start], h[end]), each)
-        return new
+    def forward(self, every: Tensor, union: _Union) -> Tensor:
+        """Return (all nodes, `WIDE`)."""
+        means = self.mean((every, None), union.rows, size=(len(every), union.row_count))
+        new = []
+        for kind, (start, stop) in union.spans.items():
+            beside = [means[first : first + stop - start] for first in union.firsts[kind]]
+            new.append(self.joins[f"{kind}_"](torch.cat([every[start:stop], *beside], dim=1)))
+        return torch.cat(new)
+
+
+@final
+class _Union:
+    """All relations of a graph as one.
+
+    Attributes:
+        spans: First and last node of each kind, among all nodes.
+        ends: (2, edges): from and to, among all nodes.
+        features: (edges, 3 + relations): what is told about edges, beside their relation.
+        rows: (2, edges): from, among all nodes; to, among rows with one for each node and relation that leads to it.
+        row_count: How many rows there are.
+        firsts: First row of each relation that leads to a kind.
+    """
+
+    def __init__(self, sizes: Mapping[str, int], edges: Sequence[Tensor], told: Sequence[Tensor]) -> None:
+        self.spans, self.row_count, count = {}, 0, 0
+        for kind, size in sizes.items():
+            self.spans[kind] = (count, count + size)
+            count += size
+        self.firsts: dict[str, list[int]] = {kind: [] for kind in sizes}
+        ends, rows = [], []
+        for (start, _, end), each in zip(RELATIONS, edges, strict=True):
+            first = self.spans[start][0]
+            ends.append(torch.stack([each[0] + first, each[1] + self.spans[end][0]]))
+            rows.append(each[1] + self.row_count)
+            self.firsts[end].append(self.row_count)
+            self.row_count += sizes[end]
+        self.ends = torch.cat(ends, dim=1)
+        self.rows = torch.stack([self.ends[0], torch.cat(rows)])
+        kinds = torch.eye(len(RELATIONS)).repeat_interleave(torch.tensor([each.shape[1] for each in edges]), dim=0)
+        self.features = torch.cat([torch.cat(list(told)), kinds], dim=1)
+
+
+def _leading_to(kind: str) -> tuple[str, ...]:
+    return tuple(name for _, name, end in RELATIONS if end == kind)
 
 
 class PolicyNetwork(nn.Module):
@@ -92,31 +133,19 @@ class PolicyNetwork(nn.Module):
             edges: (2, edges) for each relation.
             told: (edges, 3) for each relation.
         """
-        h = {kind: self.encoders[f"{kind}_"](each) for kind, each in zip(NODES, x, strict=True)}
-        for layer in self.sages:
-            new = layer(h, edges)
-            h = {kind: old + self.dropout(torch.relu(new[kind])) for kind, old in h.items()}
-        first = dict(zip(h, np.cumsum([0, *(len(each) for each in h.values())]).tolist(), strict=False))
-        every = torch.cat(list(h.values()))
-        ends, features = _union(edges, told, first)
-        every = self.bridge(every) + self.dropout(torch.relu(self.attentions[0](every, ends, features)))
-        every = every + self.dropout(torch.relu(self.attentions[1](every, ends, features)))
-        said = self.heads(every[first["global"]]).split(tuple(HEADS.values()))
+        every = torch.cat([self.encoders[f"{kind}_"](each) for kind, each in zip(NODES, x, strict=True)])
+        union = _Union({kind: len(each) for kind, each in zip(NODES, x, strict=True)}, edges, told)
+        for sage in self.sages:
+            every = every + self.dropout(torch.relu(sage(every, union)))
+        attended = self.attentions[0](every, union.ends, union.features)
+        every = self.bridge(every) + self.dropout(torch.relu(attended))
+        every = every + self.dropout(torch.relu(self.attentions[1](every, union.ends, union.features)))
+        said = self.heads(every[union.spans["global"][0]]).split(tuple(HEADS.values()))
         found = dict(zip(HEADS, said, strict=True))
         found["numbers"] = torch.tanh(found["numbers"])
         for name, kind, head in (("seeds", "seed", self.seed_head), ("blueprints", "blueprint", self.blueprint_head)):
-            found[name] = head(every[first[kind] : first[kind] + len(h[kind])]).squeeze(1)
+            found[name] = head(every[slice(*union.spans[kind])]).squeeze(1)
         return found
-
-
-def _union(edges: Sequence[Tensor], told: Sequence[Tensor], first: Mapping[str, int]) -> tuple[Tensor, Tensor]:
-    """Return all edges as one graph: (2, edges), and their features beside a one-hot relation."""
-    ends = [
-        each + torch.tensor([[first[start]], [first[end]]])
-        for (start, _, end), each in zip(RELATIONS, edges, strict=True)
-    ]
-    kinds = torch.eye(len(RELATIONS)).repeat_interleave(torch.tensor([each.shape[1] for each in edges]), dim=0)
-    return torch.cat(ends, dim=1), torch.cat([torch.cat(list(told)), kinds], dim=1)
 
 
 def _attention(width: int) -> nn.Module:
