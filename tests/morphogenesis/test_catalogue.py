@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from neuraxis_morphogenesis.blueprints.catalogue import CATALOGUE, CONSERVATIVE, described, grant, pool, select
@@ -114,3 +116,21 @@ def test_same_request_has_the_same_name_and_another_one_another() -> None:
     assert first.artefact == grant("BP009", FEATURES, {"depth": 2.0}).artefact
     others = [grant("BP009", FEATURES, {"depth": 3}), grant("BP009", Site("features", (41,)), {"depth": 2})]
     assert len({first.artefact, *(each.artefact for each in others)}) == 3
+
+
+def test_page_lists_the_catalogue_as_it_is() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "blueprints.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:4] == "| BP"]
+    told = [
+        [
+            entry.blueprint_id,
+            f"`{entry.name}`",
+            f"{entry.risk:g}",
+            str(entry.stage),
+            ", ".join(f"{name} {r.low:g}–{r.high:g} ({r.default:g})" for name, r in entry.ranges.items()) or "–",
+            "any" if len(entry.layouts) == 3 else ", ".join(entry.layouts),
+            entry.description,
+        ]
+        for entry in CATALOGUE.values()
+    ]
+    assert rows == told
