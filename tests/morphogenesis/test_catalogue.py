@@ -6,10 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from neuraxis_morphogenesis.blueprints.catalogue import CATALOGUE, CONSERVATIVE, described, grant, pool, select
+from neuraxis_morphogenesis.blueprints.catalogue import (
+    CATALOGUE,
+    CONSERVATIVE,
+    described,
+    descriptor,
+    grant,
+    pool,
+    select,
+)
 from neuraxis_morphogenesis.blueprints.errors import BlueprintRefused, BlueprintUnknown, SiteInvalid
 from neuraxis_morphogenesis.blueprints.site import Site
-from neuraxis_morphogenesis.contracts import BlueprintTier
+from neuraxis_morphogenesis.contracts import BlueprintDescriptor, BlueprintTier
 
 FEATURES = Site("features", (40,))
 
@@ -116,6 +124,15 @@ def test_same_request_has_the_same_name_and_another_one_another() -> None:
     assert first.artefact == grant("BP009", FEATURES, {"depth": 2.0}).artefact
     others = [grant("BP009", FEATURES, {"depth": 3}), grant("BP009", Site("features", (41,)), {"depth": 2})]
     assert len({first.artefact, *(each.artefact for each in others)}) == 3
+
+
+def test_every_entry_has_a_descriptor_that_survives_the_wire() -> None:
+    wire = pytest.importorskip("neuraxis_morphogenesis.contracts.wire")
+    for entry in CATALOGUE.values():
+        told = wire.from_wire(BlueprintDescriptor, wire.to_wire(descriptor(entry)))
+        assert (told.blueprint_id, told.tier, told.stage) == (entry.blueprint_id, entry.tier, entry.stage)
+        assert (told.quarantine_only, told.approval_required) == (entry.quarantine_only, entry.approval_required)
+        assert [name for name, _ in told.allowed_parameters] == sorted(entry.ranges)
 
 
 def test_page_lists_the_catalogue_as_it_is() -> None:

@@ -186,6 +186,17 @@ def test_late_inference_is_answered_with_a_pause_and_replays_as_late(tmp_path: P
         assert sim.again().recorder.digest() == sim.digest
 
 
+def test_live_clock_makes_a_late_inference_a_miss_and_its_replay_misses_too(tmp_path: Path) -> None:
+    made = fed(tmp_path, GraphPolicy, deadline="1 ms")
+    blueprint = replace(made.blueprint, clock="live")
+    made.close()
+    with Simulation(blueprint) as sim:
+        after(sim, 3)  # no network of this size answers within a millisecond
+        assert {each.reason for each in told(sim, "decisions")} == {"timeout_inference"}
+        assert {each[1] for each in log(sim)} == {"PAUSE"}
+        assert sim.again().recorder.digest() == sim.digest
+
+
 def test_breaker_opens_after_three_failures_and_the_policy_still_answers(tmp_path: Path) -> None:
     with scripted(tmp_path, "error", "error", "error", rest=30) as sim:
         after(sim, 12)

@@ -18,7 +18,7 @@ from msgspec import Struct
 from neuraxis.errors import suggestion
 from neuraxis_morphogenesis.blueprints.errors import BlueprintRefused, BlueprintUnknown
 from neuraxis_morphogenesis.blueprints.site import Layout, Site
-from neuraxis_morphogenesis.contracts.enums import BlueprintTier
+from neuraxis_morphogenesis.contracts import BlueprintDescriptor, BlueprintTier, ParameterBounds, pairs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -278,6 +278,22 @@ def select(candidates: tuple[Blueprint, ...], context: bytes | None = None) -> B
     if context is None:
         return candidates[0]
     return candidates[int.from_bytes(hashlib.sha256(context).digest()[:4], "big") % len(candidates)]
+
+
+def descriptor(entry: Blueprint) -> BlueprintDescriptor:
+    """Return an entry as a message of the contracts."""
+    bounds = {name: ParameterBounds(min_value=each.low, max_value=each.high) for name, each in entry.ranges.items()}
+    return BlueprintDescriptor(
+        blueprint_id=entry.blueprint_id,
+        name=entry.name,
+        tier=entry.tier,
+        allowed_parameters=pairs(bounds),
+        risk=entry.risk,
+        stage=entry.stage,
+        quarantine_only=entry.quarantine_only,
+        approval_required=entry.approval_required,
+        description=entry.description,
+    )
 
 
 def _refuse(entry: Blueprint, reason: str, remedy: str) -> None:
