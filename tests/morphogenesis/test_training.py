@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from neuraxis import Resource  # noqa: E402
 from neuraxis.codec import pack, unpack  # noqa: E402
+from neuraxis.rng import Stream, stream_key  # noqa: E402
 from neuraxis_morphogenesis.contracts import SeedLifecycleStage as Stage  # noqa: E402
 from neuraxis_morphogenesis.errors import RateTampered  # noqa: E402
 from neuraxis_morphogenesis.seeds.with_torch.distill import distillation  # noqa: E402
@@ -25,6 +25,8 @@ from neuraxis_morphogenesis.trainer.with_torch.network import loss_of  # noqa: E
 from neuraxis_morphogenesis.trainer.with_torch.pcgrad import combine  # noqa: E402
 from neuraxis_morphogenesis.trainer.with_torch.training import Config, Training  # noqa: E402
 from neuraxis_morphogenesis.trainer.with_torch.validation import validate  # noqa: E402
+
+STREAM = Stream(stream_key(1, "trainer", "credit")).at(5)
 
 
 @pytest.fixture
@@ -321,7 +323,7 @@ def test_credit_is_what_is_lost_when_a_seed_is_taken_out(training: Training) -> 
         with torch.no_grad():
             for each in slot.module.parameters():
                 each.add_(0.3)
-    found = validate(training.network, training.data.validation)
+    found = validate(training.network, training.data.validation, STREAM)
     labels = torch.from_numpy(training.data.validation.labels)
 
     def accuracy() -> float:
@@ -343,8 +345,7 @@ def test_above_four_seeds_credit_is_sampled_and_adds_up_to_the_whole(few_signals
         with torch.no_grad():
             for each in slot.module.parameters():
                 each.add_(0.2)
-    orders = list(permutations(range(5)))[::17]
-    found = validate(training.network, training.data.validation, orders)
+    found = validate(training.network, training.data.validation, STREAM)
     for slot in training.network.slots:
         slot.is_paused = True
     without = validate(training.network, training.data.validation).accuracy

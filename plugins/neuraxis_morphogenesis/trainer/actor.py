@@ -30,9 +30,6 @@ from neuraxis_morphogenesis.trainer.health import IN_A_ROW
 from neuraxis_morphogenesis.trainer.phases import Phase, entered
 from neuraxis_morphogenesis.trainer.with_torch.numerics import PROFILES, ensure
 
-SHAPLEY_ORDERS = 20
-"""Orders of joining that credit is sampled over where there are more than four seeds."""
-
 
 class Trainer(Actor):
     """Trains a host, and what grows in it.
@@ -188,14 +185,11 @@ class Trainer(Actor):
         return sum(self.training.faults.values())
 
     def _end_epoch(self, context: Context) -> None:
-        from neuraxis_morphogenesis.trainer.with_torch.validation import LEAVE_ONE_OUT_MAX, validate
+        from neuraxis_morphogenesis.trainer.with_torch.validation import validate
 
         self._enter("validating")
         self.epoch, self.cursor = self.epoch + 1, 0
-        count = sum(each.module is not None for each in self.training.network.slots)
-        stream = context.stream("credit")
-        orders = [stream.permutation(count).tolist() for _ in range(SHAPLEY_ORDERS * (count > LEAVE_ONE_OUT_MAX))]
-        found = validate(self.training.network, self._data.validation, orders)
+        found = validate(self.training.network, self._data.validation, context.stream("credit"))
         self.validated = {"accuracy": found.accuracy, "loss": found.loss}
         self.curve.append([float(self.epoch), found.accuracy, found.loss, self.training.macs])
         if self.grows:

@@ -2,8 +2,6 @@
 
 All questions about one batch are one pass: the batch is repeated once for each, with an alpha of its own for each row.
 
-Source of the values for more than four seeds: Castro et al., Polynomial calculation of the Shapley value based on
-sampling (2009).
 Determinism: machine.
 """
 
@@ -17,16 +15,15 @@ import torch
 from msgspec import Struct
 from torch import Tensor
 
+from neuraxis.rng import Stream
+from neuraxis_morphogenesis import credit
 from neuraxis_morphogenesis.contracts import SeedLifecycleStage as Stage
-from neuraxis_morphogenesis.seeds.with_torch.slot import MIXED, Slot
+from neuraxis_morphogenesis.seeds.with_torch.slot import Slot
 from neuraxis_morphogenesis.trainer.data import Samples
 from neuraxis_morphogenesis.trainer.with_torch.network import Network, loss_of
 
 ROWS_MAX: Final = 2048
 """Rows of one pass."""
-
-LEAVE_ONE_OUT_MAX: Final = 4
-"""Seeds up to which each is taken out alone; above, values are sampled over orders of joining."""
 
 Config = tuple[float, ...]
 """Alpha of each slot that holds a module."""
@@ -39,7 +36,8 @@ class Validation(Struct, frozen=True):
     Attributes:
         accuracy: Share of right answers.
         loss: Mean cross entropy, nat.
-        contribution: By slot: accuracy with the seed less accuracy without it.
+        contribution: By slot: accuracy with the seed less accuracy without it; the Shapley value where more than four
+            seeds are live.
         seed_loss: By slot: the loss with the seed at alpha 1.
         correlation: By slot in SHADOWING: correlation of the outputs with and without the seed.
     """
@@ -60,31 +58,33 @@ class _Answers(Struct, frozen=True):
     logits: Tensor
 
 
-def validate(network: Network, samples: Samples, orders: Sequence[Sequence[int]] = ()) -> Validation:
+def validate(network: Network, samples: Samples, stream: Stream | None = None) -> Validation:
     """Measure a network on samples that it was not trained on.
 
     Args:
         network: Left as it was.
         samples: At least one.
-        orders: Orders in which seeds join, for more than four of them; permutations of their numbers.
+        stream: Draws orders in which seeds join, for more seeds than can be asked in every order; None asks for no
+            credit.
     """
-    held = [each for each in network.slots if each.module is not None and not each.is_paused]
+    held = [] if stream is None else [each for each in network.slots if each.module is not None and not each.is_paused]
     now = tuple(each.alpha for each in held)
-    switched = [_switched(now, number, each) for number, each in enumerate(held)]
+    live = [number for number, alpha in enumerate(now) if alpha > 0]
+    plan = credit.plan(len(live), stream) if live and stream is not None else None
+    subsets = [] if plan is None else [_joined(now, live, row) for row in plan.on.tolist()]
     full = [_set(now, number, 1.0) for number in range(len(held))]
-    chains = [_chain(now, held, order) for order in orders] if len(held) > LEAVE_ONE_OUT_MAX else []
-    wanted = list(dict.fromkeys([now, *switched, *full, *(each for chain in chains for each in chain)]))
+    wanted = list(dict.fromkeys([now, *subsets, *full]))
     network.train(False)
     with torch.no_grad():
         found = _answers(network, samples, held, wanted)
     network.train(True)
     base = found[now]
-    contribution = {}
-    for number, slot in enumerate(held):
-        other = found[switched[number]].accuracy
-        contribution[slot.name] = base.accuracy - other if now[number] > 0 else other - base.accuracy
-    if chains:
-        contribution = _sampled(held, orders, chains, found)
+    contribution = {each.name: found[full[n]].accuracy - base.accuracy for n, each in enumerate(held) if n not in live}
+    if plan is not None:
+        credits = credit.credits(plan, np.array([found[each].accuracy for each in subsets]))
+        for number, each in zip(live, credits.seeds, strict=True):
+            is_exact = len(live) <= credit.EXACT_SEEDS_MAX
+            contribution[held[number].name] = each.leave_one_out if is_exact else each.shapley
     correlation = {
         slot.name: _correlation(base.logits, found[full[number]].logits)
         for number, slot in enumerate(held)
@@ -98,33 +98,12 @@ def _set(config: Config, number: int, value: float) -> Config:
     return (*config[:number], value, *config[number + 1 :])
 
 
-def _switched(now: Config, number: int, slot: Slot) -> Config:
-    """Return the configuration with a seed taken out, or in where it is out."""
-    return _set(now, number, 0.0 if now[number] > 0 else 1.0)
-
-
-def _chain(now: Config, held: Sequence[Slot], order: Sequence[int]) -> list[Config]:
-    """Return the configurations in which seeds join one after the other, from none to all."""
-    config: Config = tuple(0.0 for _ in now)
-    chain = [config]
-    for number in order:
-        config = _set(config, number, now[number] if held[number].stage in MIXED and now[number] > 0 else 1.0)
-        chain.append(config)
-    return chain
-
-
-def _sampled(
-    held: Sequence[Slot],
-    orders: Sequence[Sequence[int]],
-    chains: Sequence[Sequence[Config]],
-    found: Mapping[Config, _Answers],
-) -> dict[str, float]:
-    """Return the mean over orders of what accuracy gains when a seed joins."""
-    gains = dict.fromkeys((each.name for each in held), 0.0)
-    for order, chain in zip(orders, chains, strict=True):
-        for place, number in enumerate(order):
-            gains[held[number].name] += found[chain[place + 1]].accuracy - found[chain[place]].accuracy
-    return {name: total / len(orders) for name, total in gains.items()}
+def _joined(now: Config, live: Sequence[int], row: Sequence[bool]) -> Config:
+    """Return the configuration in which only some of the live seeds are in."""
+    config = now
+    for number, is_in in zip(live, row, strict=True):
+        config = _set(config, number, now[number] if is_in else 0.0)
+    return config
 
 
 def _answers(
