@@ -17,7 +17,10 @@ from neuraxis_morphogenesis.contracts import Numbers, SeedState, numbers
 from neuraxis_morphogenesis.contracts import SeedLifecycleStage as Stage
 from neuraxis_morphogenesis.seeds.lifecycle import moved
 
-STATE_METRICS: Final = ("alpha", "alpha_steps", "alpha_total_steps", "contribution", "gradient_health", "parameters")
+STATE_METRICS: Final = (
+    *("alpha", "alpha_steps", "alpha_total_steps"),
+    *("contribution", "gradient_health", "isolation_violations", "parameters"),
+)
 """Measurements that a seed's state tells the policy, where they were made."""
 
 

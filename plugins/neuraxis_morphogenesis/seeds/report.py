@@ -23,10 +23,10 @@ from neuraxis_morphogenesis.seeds.lifecycle import GROWING
 from neuraxis_morphogenesis.seeds.telemetry import worst
 
 if TYPE_CHECKING:
-    from neuraxis_morphogenesis.seeds.actor import Seeds
+    from neuraxis_morphogenesis.seeds.keeper import Keeper
 
 
-def packet(context: Context, seeds: Seeds, events: tuple[TelemetryEvent, ...]) -> TelemetryPacket:
+def packet(context: Context, seeds: Keeper, events: tuple[TelemetryEvent, ...]) -> TelemetryPacket:
     """Return a packet with the newest metrics, and these events."""
     entries = list(seeds.book.values())
     breakers = {name: each.at(context.tick) for name, each in seeds.breakers.items()}

@@ -15,12 +15,8 @@ from neuraxis import Actor, Chart, Context, Input, Output, Resource, on, on_star
 from neuraxis_morphogenesis.contracts import (
     EmergencyLevel,
     EmergencySignal,
-    HardwareContext,
-    MetricPoint,
     SystemStatePacket,
-    TelemetryLevel,
     TelemetryPacket,
-    numbers,
     pairs,
 )
 from neuraxis_morphogenesis.contracts import SeedLifecycleStage as Stage
@@ -28,6 +24,7 @@ from neuraxis_morphogenesis.messages import Evidence, Orders, SlotOrder
 from neuraxis_morphogenesis.trainer.data import DataSet, labelled, text
 from neuraxis_morphogenesis.trainer.health import IN_A_ROW
 from neuraxis_morphogenesis.trainer.phases import Phase, entered
+from neuraxis_morphogenesis.trainer.report import learning_chart, state_packet, telemetry_packet
 from neuraxis_morphogenesis.trainer.with_torch.numerics import PROFILES, ensure
 
 
@@ -167,21 +164,25 @@ class Trainer(Actor):
             return [context.stream("pairs").permutation(count).tolist() for _ in range(count)]
 
         share = self.batch / size
-        fault = self.training.train(indices, progress=self._progress(), epoch_share=share, orders=permutations)
+        fault = self.training.train(indices, progress=self.progress, epoch_share=share, orders=permutations)
         if fault is None:
             return
         is_of_seed = any(not t.finite or t.is_exploding for t in self.training.tallies.values())
         self._alarm(context, EmergencyLevel.NOTICE, fault, step=self.training.step)
-        if fault == "runaway_loss" or (not is_of_seed and self._faults() - self.faults_before >= IN_A_ROW):
+        if fault == "runaway_loss" or (not is_of_seed and self.faults - self.faults_before >= IN_A_ROW):
             self._roll_back(context, fault)
-            self.faults_before = self._faults()
+            self.faults_before = self.faults
 
-    def _progress(self) -> float:
+    @property
+    def progress(self) -> float:
+        """Share of the whole training that is done."""
         if self.budget > 0:
             return float(self.training.macs / self.budget)
         return (self.epoch + self.cursor / len(self._data.train)) / self.epochs
 
-    def _faults(self) -> int:
+    @property
+    def faults(self) -> int:
+        """Steps that were refused."""
         return sum(self.training.faults.values())
 
     def _end_epoch(self, context: Context) -> None:
@@ -196,7 +197,7 @@ class Trainer(Actor):
             context.send("evidence", self._evidence(found))
             self._enter("assembling")
         else:
-            context.send("packet", self._packet(context, ()))
+            context.send("packet", state_packet(context, self, ()))
             self._settle(context)
 
     def _evidence(self, validation: Any) -> Evidence:
@@ -214,12 +215,14 @@ class Trainer(Actor):
             is_conservative=self.is_conservative,
             validation_accuracy=self.validated.get("accuracy", 0.0),
             validation_loss=self.validated.get("loss", 0.0),
-            training_loss=self._training_loss(),
+            training_loss=self.training_loss,
             memory_share=memory(self.training, kept) / (self.memory_mb * 1e6),
             slots=tuple(slots),
         )
 
-    def _training_loss(self) -> float:
+    @property
+    def training_loss(self) -> float:
+        """Mean loss of the epoch so far."""
         tally = self.training.host_tally
         return float(tally.loss_sum / tally.losses) if tally.losses else 0.0
 
@@ -234,7 +237,7 @@ class Trainer(Actor):
         self.wishes["purge"] = orders.purge or self.wishes["purge"]
         if orders.kind == "states" and self.phase == "assembling":
             if not self.is_conservative:
-                context.send("packet", self._packet(context, orders.states))
+                context.send("packet", state_packet(context, self, orders.states))
             self._enter("awaiting")
         elif orders.kind == "settled" and self.phase == "awaiting":
             self.missed += orders.is_missed
@@ -251,7 +254,7 @@ class Trainer(Actor):
         if self.phase != "halted":
             self._enter("checkpointing")
             self._checkpoint(context)
-        self._report(context)
+        context.send("telemetry", telemetry_packet(context, self))
         self.training.host_tally = type(self.training.host_tally)()
         if self.phase == "halted":
             return
@@ -295,11 +298,11 @@ class Trainer(Actor):
         """Keep the state if it is healthy; three epochs in a row that are not end the training."""
         from neuraxis_morphogenesis.trainer.with_torch import state as tensors
 
-        failed = self._faults() > self.faults_before or self.rolled_back_in == self.epoch
+        failed = self.faults > self.faults_before or self.rolled_back_in == self.epoch
         violated = bool(self.training.host_tally.violations) or any(
             each.violations for each in self.training.tallies.values()
         )
-        self.faults_before = self._faults()
+        self.faults_before = self.faults
         self.failed_in_row = self.failed_in_row + 1 if failed else 0
         if self.failed_in_row >= IN_A_ROW:
             self._halt(context, "failed_epochs")
@@ -349,56 +352,6 @@ class Trainer(Actor):
         self.tested = {"accuracy": found.accuracy, "loss": found.loss}
         self._enter("done")
 
-    def _packet(self, context: Context, states: Any) -> SystemStatePacket:
-        tally = self.training.host_tally
-        accuracies = [each[1] for each in self.curve[-2:]]
-        metrics = {
-            "loss": self._training_loss(),
-            "accuracy": self.validated["accuracy"],
-            "gradient_norm": tally.last,
-            "loss_ewma": tally.loss_ewma,
-            "loss_volatility": tally.loss_variance**0.5,
-            "loss_delta": self.curve[-1][2] - self.curve[-2][2] if len(self.curve) > 1 else 0.0,
-            "accuracy_delta": accuracies[-1] - accuracies[0],
-            "grad_conflict_rate": tally.conflicts,
-            "optimizer_lr": self.training.rate,
-            "optimizer_momentum": self.momentum,
-            "optimizer_family_index": float(("sgd", "adam", "adamw").index(self.optimiser)),
-            "parameters": float(self.training.parameters()),
-            "progress": self._progress(),
-        }
-        return SystemStatePacket(
-            current_epoch=self.epoch,
-            validation_accuracy=self.validated["accuracy"],
-            validation_loss=self.validated["loss"],
-            timestamp_ns=int(context.tick * context.tick_length * 10**9),
-            hardware_context=HardwareContext(device_type="cpu", device_id="0"),
-            training_metrics=numbers({name: value for name, value in metrics.items() if np.isfinite(value)}),
-            seed_states=tuple(states),
-            packet_id=f"{context.path}/{self.epoch}",
-            global_step=self.training.step,
-            training_loss=self._training_loss(),
-            source_subsystem=context.path,
-        )
-
-    def _report(self, context: Context) -> None:
-        values = {
-            "trainer.training.loss": self._training_loss(),
-            "trainer.training.accuracy": self.validated["accuracy"],
-            "trainer.mode.conservative": float(self.is_conservative),
-            "trainer.rollback.count": float(self.rollbacks),
-            "trainer.faults": float(self._faults()),
-            "trainer.grad_agg.conflict_rate": self.training.host_tally.conflicts,
-        }
-        packet = TelemetryPacket(
-            packet_id=f"{context.path}/{self.epoch}",
-            timestamp_ns=int(context.tick * context.tick_length * 10**9),
-            source_subsystem=context.path,
-            level=TelemetryLevel.INFO,
-            metrics=tuple(MetricPoint(name=name, value=value) for name, value in values.items()),
-        )
-        context.send("telemetry", packet)
-
     def figures(self) -> Mapping[str, int | float | None]:
         """How good the network is, and what it cost."""
         return {
@@ -408,16 +361,14 @@ class Trainer(Actor):
             "test_accuracy": self.tested.get("accuracy"),
             "parameters": self.training.parameters(),
             "multiply_adds": self.training.macs,
-            "faults": self._faults(),
+            "faults": self.faults,
             "rollbacks": self.rollbacks,
             "decisions_missed": self.missed,
         }
 
     def charts(self) -> Iterable[Chart]:
-        """The learning curve, as a table."""
-        rows = [("epoch", "accuracy", "loss", "multiply-adds")]
-        rows += [(f"{e:.0f}", f"{a:.4f}", f"{x:.4f}", f"{m:.4g}") for e, a, x, m in self.curve]
-        return [Chart("Learning curve", "Validation, on data that was never trained on.", rows=tuple(rows))]
+        """The learning curve."""
+        return [learning_chart(self.curve)]
 
 
 def _bytes(tree: Any) -> int:
