@@ -12,11 +12,23 @@ MANIFEST = Manifest(name="morphogenesis", version=__version__)
 
 @hookimpl
 def neuraxis_register_actors() -> Mapping[str, type[Actor]]:
-    """Offer trainer and seeds."""
+    """Offer trainer, seeds, policies, and what makes and keeps kernels."""
+    from neuraxis_morphogenesis.blueprints.compiler import Compiler
+    from neuraxis_morphogenesis.blueprints.librarian import Librarian
+    from neuraxis_morphogenesis.policy.graph_policy import GraphPolicy
+    from neuraxis_morphogenesis.policy.heuristics import Plateau, Random
     from neuraxis_morphogenesis.seeds.actor import Seeds
     from neuraxis_morphogenesis.trainer.actor import Trainer
 
-    return {"morphogenesis.seeds": Seeds, "morphogenesis.trainer": Trainer}
+    return {
+        "morphogenesis.compiler": Compiler,
+        "morphogenesis.graph_policy": GraphPolicy,
+        "morphogenesis.librarian": Librarian,
+        "morphogenesis.plateau": Plateau,
+        "morphogenesis.random": Random,
+        "morphogenesis.seeds": Seeds,
+        "morphogenesis.trainer": Trainer,
+    }
 
 
 @hookimpl

@@ -19,9 +19,11 @@ from neuraxis_morphogenesis.seeds.with_torch.distill import distillation  # noqa
 from neuraxis_morphogenesis.seeds.with_torch.registry import HOST, TEACHER, Registry  # noqa: E402
 from neuraxis_morphogenesis.trainer.data import labelled  # noqa: E402
 from neuraxis_morphogenesis.trainer.with_torch import numerics, state  # noqa: E402
+from neuraxis_morphogenesis.trainer.with_torch.counting import multiply_adds  # noqa: E402
 from neuraxis_morphogenesis.trainer.with_torch.evidence import slot_evidence  # noqa: E402
 from neuraxis_morphogenesis.trainer.with_torch.hosts import Design  # noqa: E402
 from neuraxis_morphogenesis.trainer.with_torch.network import loss_of  # noqa: E402
+from neuraxis_morphogenesis.trainer.with_torch.optimiser import Optimisers  # noqa: E402
 from neuraxis_morphogenesis.trainer.with_torch.pcgrad import combine  # noqa: E402
 from neuraxis_morphogenesis.trainer.with_torch.training import Config, Training  # noqa: E402
 from neuraxis_morphogenesis.trainer.with_torch.validation import validate  # noqa: E402
@@ -53,6 +55,13 @@ def grow(training: Training, slot: str = "block1", stage: Stage = Stage.TRAINING
     training.attach(slot, "BP009", {"depth": 1.0}, "convex", seed=seed)
     training.enter(slot, stage, blend_steps=4)
     return training.network.slot(slot)
+
+
+def steal(training: Training, thief: str, parameter: Any) -> None:
+    """Let an optimiser change what belongs to somebody else."""
+    group = training.optimisers.group(thief)
+    group.parameters.append(parameter)
+    group.memory.append({})
 
 
 def weights(module: Any) -> dict[str, np.ndarray]:
@@ -140,7 +149,7 @@ def test_an_update_of_what_belongs_to_others_is_refused_before_it_happens(traini
     thief = training.network.slot("block2")
     grow(training, "block2", seed=11)
     stolen = next(iter(slot.module.parameters()))
-    training.optimisers._held["block2"].param_groups[0]["params"].append(stolen)
+    steal(training, "block2", stolen)
     before = weights(thief.module)
     run(training)
     assert "cross_seed_update" in training.tallies["block2"].violations
@@ -151,7 +160,7 @@ def test_without_the_registry_the_same_theft_goes_through(monkeypatch: pytest.Mo
     grow(training)
     thief = grow(training, "block2", seed=11)
     stolen = next(iter(training.network.slot("block1").module.parameters()))
-    training.optimisers._held["block2"].param_groups[0]["params"].append(stolen)
+    steal(training, "block2", stolen)
     monkeypatch.setattr(Registry, "breach", lambda *_: None)
     before = weights(thief.module)
     run(training, 2)
@@ -178,7 +187,7 @@ def test_the_monitor_finds_a_removed_detach_in_a_whole_network(
 
 def test_a_learning_rate_that_somebody_else_wrote_is_found(training: Training) -> None:
     run(training)
-    training.optimisers._held[HOST].param_groups[0]["lr"] = 1.0
+    training.optimisers.group(HOST).rate = 1.0
     with pytest.raises(RateTampered, match=r"the learning rate of 'host' is 1\.0"):
         run(training)
 
@@ -386,3 +395,35 @@ def test_weights_start_from_the_seed_alone(few_signals: Resource) -> None:
     torch.manual_seed(1)
     assert same(weights(one.network.host), weights(other.network.host))
     assert math.isfinite(float(logits(one).sum()))
+
+
+@pytest.mark.parametrize(
+    ("family", "peer"),
+    [
+        ("sgd", lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, weight_decay=0.01, foreach=False)),
+        ("adam", lambda p: torch.optim.Adam(p, lr=0.1, weight_decay=0.01, foreach=False)),
+        ("adamw", lambda p: torch.optim.AdamW(p, lr=0.1, weight_decay=0.01, foreach=False)),
+    ],
+)
+def test_optimisers_do_what_those_of_pytorch_do(family: str, peer: Any) -> None:
+    ours, theirs = (torch.nn.Parameter(torch.linspace(-1, 1, 7)) for _ in range(2))
+    optimisers = Optimisers(family, momentum=0.9, decay=0.01, registry=Registry())
+    optimisers.add("a", [ours])
+    other = peer([theirs])
+    for step in range(6):
+        for each in (ours, theirs):
+            each.grad = torch.sin(each.detach() * (step + 1))
+        optimisers.step("a", 0.1)
+        other.step()
+    assert torch.allclose(ours, theirs, atol=1e-6)
+
+
+def test_multiply_adds_of_convolutions_and_attention_are_counted() -> None:
+    conv = torch.nn.Conv2d(3, 5, 3, padding=1)
+    assert multiply_adds(conv, torch.zeros(2, 3, 8, 8)) == 2 * 5 * 8 * 8 * 3 * 9
+
+    class Product(torch.nn.Module):
+        def forward(self, x: Any) -> Any:
+            return x @ x.transpose(1, 2)
+
+    assert multiply_adds(Product(), torch.zeros(4, 6, 3)) == 4 * 6 * 6 * 3

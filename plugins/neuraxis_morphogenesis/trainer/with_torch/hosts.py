@@ -56,15 +56,6 @@ class Host(nn.Module):
 
 
 @final
-class Mean(nn.Module):
-    """Mean over height and width."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return (batch, channels) of (batch, channels, height, width)."""
-        return x.mean(dim=(2, 3))
-
-
-@final
 class OneChannel(nn.Module):
     """Pictures without a channel get one; those whose channels come last get them first."""
 
@@ -140,7 +131,8 @@ def _cnn(design: Design) -> Host:
         raise HostInvalid(kind=design.kind, reason=reason, remedy="Use fewer blocks.")
     sites = [Site("map", (channels[n], height >> n, width >> n)) for n in range(1, design.depth + 1)]
     blocks: list[nn.Module] = [ConvolutionBlock(a, b) for a, b in itertools.pairwise(channels)]
-    return Host(OneChannel(), blocks, sites, nn.Sequential(Mean(), nn.Linear(channels[-1], design.classes)))
+    head = nn.Sequential(nn.Flatten(), nn.Linear(sites[-1].channels * sites[-1].places, design.classes))
+    return Host(OneChannel(), blocks, sites, head)
 
 
 def _transformer(design: Design) -> Host:

@@ -8,7 +8,6 @@ from typing import final
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.flop_counter import FlopCounterMode
 
 from neuraxis_morphogenesis.contracts import SeedLifecycleStage as Stage
 from neuraxis_morphogenesis.seeds.with_torch.blend import confidence
@@ -86,13 +85,6 @@ class Network:
 def loss_of(logits: Tensor, labels: Tensor) -> Tensor:
     """Return the mean cross entropy, nat: of (batch, classes) and (batch,), or with steps in between."""
     return functional.cross_entropy(logits.reshape(-1, logits.shape[-1]), labels.reshape(-1))
-
-
-def multiply_adds(module: nn.Module, inputs: Tensor) -> int:
-    """Return the multiply-adds of one forward pass: products of matrices and convolutions."""
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        module(inputs)
-    return int(counter.get_total_flops()) // 2
 
 
 def size_of(tensors: Iterable[Tensor]) -> int:

@@ -27,10 +27,11 @@ from neuraxis_morphogenesis.seeds.with_torch.slot import Slot
 from neuraxis_morphogenesis.trainer.data import DataSet
 from neuraxis_morphogenesis.trainer.health import IN_A_ROW, WINDOW, Fault, stands_out
 from neuraxis_morphogenesis.trainer.rates import host_rate, seed_rate
+from neuraxis_morphogenesis.trainer.with_torch.counting import multiply_adds
 from neuraxis_morphogenesis.trainer.with_torch.gradients import count, flat, norm, spread
 from neuraxis_morphogenesis.trainer.with_torch.hosts import Design, host
 from neuraxis_morphogenesis.trainer.with_torch.measure import Tally
-from neuraxis_morphogenesis.trainer.with_torch.network import Network, loss_of, multiply_adds
+from neuraxis_morphogenesis.trainer.with_torch.network import Network, loss_of
 from neuraxis_morphogenesis.trainer.with_torch.optimiser import Optimisers
 from neuraxis_morphogenesis.trainer.with_torch.pcgrad import combine
 from neuraxis_morphogenesis.trainer.with_torch.teacher import Teacher
@@ -112,9 +113,7 @@ class Training:
         self.host_tally = Tally()
         self.ages: dict[str, float] = {each.name: 0.0 for each in slots}
         self.teacher: Teacher | None = None
-        example = torch.from_numpy(data.train.inputs[:1])
-        with torch.no_grad():
-            self._host_macs = _macs_of(self.network, example)
+        self._host_macs = multiply_adds(_Whole(self.network), torch.from_numpy(data.train.inputs[:1]))
         self._seed_macs: dict[str, int] = {}
 
     # ------------------------------------------------------------------------------- steps
@@ -384,9 +383,14 @@ def _parameters(slot: Slot) -> list[nn.Parameter]:
     return [] if slot.module is None else list(slot.module.parameters())
 
 
-def _macs_of(network: Network, example: Tensor) -> int:
-    class _Whole(nn.Module):
-        def forward(self, inputs: Tensor) -> Tensor:
-            return network.logits(inputs)
+@final
+class _Whole(nn.Module):
+    """A network as a module, to be run once."""
 
-    return multiply_adds(_Whole(), example)
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self._network = network
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return logits."""
+        return self._network.logits(inputs)
