@@ -259,13 +259,6 @@ def test_a_replayed_command_is_refused(tmp_path: Path, few_signals: Resource) ->
     assert sim.figures()["seeds.germinated"] == 1
 
 
-def test_without_a_key_every_command_is_refused(tmp_path: Path, few_signals: Resource) -> None:
-    graph = planted(tmp_path, few_signals, trainer={"epochs": 2}, seeds={"key": None})
-    sim = finished(graph)
-    assert {each["text"] for each in told(sim, "command_rejected")} == {"verifier_unavailable"}
-    assert sim.figures()["trainer.decisions_missed"] == 1
-
-
 def test_commands_change_rates_force_breakers_and_pause_seeds(tmp_path: Path, few_signals: Resource) -> None:
     graph = planted(tmp_path, few_signals, script={"1": [GROW]}, seeds={"training_epochs": 9})
     sim = Simulation(graph, seed=3).advance(until=5)

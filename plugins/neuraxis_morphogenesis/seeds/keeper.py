@@ -26,8 +26,6 @@ from neuraxis_morphogenesis.seeds.lifecycle import GATES, GROWING, NEXT
 from neuraxis_morphogenesis.seeds.report import life_chart, packet
 from neuraxis_morphogenesis.seeds.telemetry import event, queued
 
-NO_KEY: Final = Resource("", "")
-
 BREAKERS: Final = ("attach", "blending", "isolation")
 BLENDS: Final = ("convex", "residual", "channel", "confidence", "multiply")
 TOLD: Final = ("finite", "exploding", "alpha", "isolation_violations", "contribution", "seed_loss", "learning_rate")
@@ -40,7 +38,7 @@ class Keeper(Actor):
     Determinism: exact; what it decides by is of class machine.
     """
 
-    key: Resource = parameter(Resource, NO_KEY, help="file of the key that commands are signed with; none refuses all")
+    key: Resource = parameter(Resource, help="file of the key that commands are signed with")
     advance: str = parameter(str, "auto", choices=("auto", "commanded"), help="who moves seeds on")
     blend: str = parameter(str, "convex", choices=BLENDS, help="how outputs of seeds are mixed")
     training_epochs: int = parameter(int, 10, at_least=1, help="epochs in TRAINING before its gate is asked")
@@ -86,7 +84,7 @@ class Keeper(Actor):
 
     def setup(self) -> None:
         """Read the key, and make the breakers."""
-        self._key = None if self.key == NO_KEY else key_of(self.key)
+        self._key = key_of(self.key)
         self._thresholds = Thresholds(
             **{name: getattr(self, name) for name in Thresholds.__struct_fields__ if name != "violations_max"}
         )

@@ -139,31 +139,38 @@ class Trainer(Actor):
     def block(self, context: Context) -> None:
         """Carry out what was ordered, take the steps of a tick, and tell what was measured."""
         self._apply(context)
-        size = len(self._data.train)
         if self.cursor == 0:
-            self.order = context.stream("order").permutation(size)
+            self.order = context.stream("order").permutation(len(self._data.train))
         for _ in range(self.steps_per_tick):
-            if self.cursor + self.batch > size or self.phase == "halted":
+            if self._epoch_is_over or self.phase == "halted":
                 break
-            self._step(context, size)
+            self._step(context)
         if self.phase == "halted":
             return
         self.training.watch()
-        if self.cursor + self.batch > size:
+        if self._epoch_is_over:
             self._end_epoch(context)
             return
         if self.grows:
             context.send("evidence", self._evidence(None))
         context.wake(1, "block")
 
-    def _step(self, context: Context, size: int) -> None:
+    @property
+    def _epoch_is_over(self) -> bool:
+        return self._is_spent or self.cursor + self.batch > len(self._data.train)
+
+    @property
+    def _is_spent(self) -> bool:
+        return bool(0 < self.budget <= self.training.macs)
+
+    def _step(self, context: Context) -> None:
         indices = self.order[self.cursor : self.cursor + self.batch]
         self.cursor += self.batch
 
         def permutations(count: int) -> list[list[int]]:
             return [context.stream("pairs").permutation(count).tolist() for _ in range(count)]
 
-        share = self.batch / size
+        share = self.batch / len(self._data.train)
         fault = self.training.train(indices, progress=self.progress, epoch_share=share, orders=permutations)
         if fault is None:
             return
@@ -258,8 +265,7 @@ class Trainer(Actor):
         self.training.host_tally = type(self.training.host_tally)()
         if self.phase == "halted":
             return
-        spent = self.budget > 0 and self.training.macs >= self.budget
-        if self.epoch >= self.epochs or spent:
+        if self.epoch >= self.epochs or self._is_spent:
             self._finish()
             return
         self._enter("training")
