@@ -82,6 +82,20 @@ def test_what_is_in_the_library_is_not_made_again_and_the_run_is_the_same(forge:
     assert forge.calls == ["BP002", "BP009"]
 
 
+def test_run_does_not_depend_on_where_the_library_lies(
+    forge: Forge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digests = []
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        with run(Path(), blueprints=("BP002",)) as sim:
+            request(sim, "BP002")
+            digests.append(sim.digest)
+    assert digests[0] == digests[1]
+    assert forge.calls == ["BP002", "BP002"]
+
+
 def test_bad_blueprint_is_tried_again_after_a_pause_and_stops_nobody(forge: Forge, tmp_path: Path) -> None:
     forge.failures = {"BP003": 99, "BP005": 1}
     with run(tmp_path, blueprints=("BP002", "BP003", "BP005", "BP009"), retries=2) as sim:

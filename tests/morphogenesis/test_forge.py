@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from neuraxis_morphogenesis.blueprints import compiler
+from neuraxis_morphogenesis.blueprints import compiler, forging
 from neuraxis_morphogenesis.blueprints.catalogue import CATALOGUE, grant
 from neuraxis_morphogenesis.blueprints.compiler import CompileBlueprint
 from neuraxis_morphogenesis.blueprints.errors import ArtefactCorrupt, BlueprintRefused, ForgeFailed
@@ -150,11 +150,18 @@ def test_deadlock_ends_at_the_limit_of_time() -> None:
 
 @pytest.mark.slow
 def test_child_that_is_cut_off_while_it_speaks_is_told_as_crashed(monkeypatch: pytest.MonkeyPatch) -> None:
-    from neuraxis_morphogenesis.blueprints import forging
-
     monkeypatch.setattr(forging, "CHILD", "this")  # a module that prints what is no frame
     report = carry_out(order("BP009"))
     assert (report.ending, report.phases, report.kernel) == ("crashed", (), None)
+
+
+def test_child_sees_no_secrets_of_its_parent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_OF_THE_PARENT", "x")
+    monkeypatch.setattr(forging, "CHILD", "tests.morphogenesis.nosy")
+    report = carry_out(order("BP009"))
+    assert report.ending == "finished"
+    assert "PATH" in report.facts
+    assert "SECRET_OF_THE_PARENT" not in report.facts
 
 
 SITES = {"features": SITE, "sequence": Site("sequence", (8, 4)), "map": Site("map", (4, 6, 6))}

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from neuraxis import Outcome, Simulation
+from neuraxis import Outcome, Resource, Simulation
 from neuraxis.testing.checks import resumed_digest
 from neuraxis_morphogenesis.contracts import PolicyUpdate
 from neuraxis_morphogenesis.policy.errors import PolicyUnusable
@@ -307,7 +307,7 @@ def test_policy_begins_with_weights_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
     path.write_bytes(weights(favours=11))
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    with fed(tmp_path, GraphPolicy, weights=str(path), weights_sha256=sha256) as sim:
+    with fed(tmp_path, GraphPolicy, weights=Resource(str(path), sha256)) as sim:
         after(sim, 4)
         assert {each.choice[0] for each in told(sim, "decisions")} == {11}
         assert sim.figures()["policy.version"] == f"file/{sha256[:12]}"

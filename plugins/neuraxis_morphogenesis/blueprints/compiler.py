@@ -145,8 +145,8 @@ class Compiler(Actor):
     determinism = "machine"
     effects = (CompileBlueprint,)
 
-    library: str = parameter(str, help="path of the library", semantic=False)
-    cache: str = parameter(str, "", help="folder of machine code; empty for the usual one", semantic=False)
+    library: str = parameter(str, help="path of the library; write it relative: messages carry it")
+    cache: str = parameter(str, "", help="folder of machine code; empty for the usual one")
     mode: str = parameter(str, "eager", choices=("eager", "compiled"), help="what the trainer runs")
     blueprints: tuple[str, ...] = parameter(tuple[str, ...], (), help="ids to make; empty for all that fit")
     approved: tuple[str, ...] = parameter(tuple[str, ...], (), help="experimental ids that a person approved")

@@ -28,6 +28,12 @@ CHILD: Final = "neuraxis_morphogenesis.blueprints.with_torch.forge"
 FRAME_BYTES_MAX: Final = 2**30
 GIB: Final = 2**30
 
+ENVIRONMENT: Final = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "CXX", "NEURAXIS_CACHE")
+"""What the child sees of the environment; secrets of the parent are none of its business."""
+
+ONE_THREAD: Final = {"OMP_NUM_THREADS": "1", "TORCHINDUCTOR_COMPILE_THREADS": "1"}
+"""So that no helper outlives the child."""
+
 
 @final
 class Limits(Struct, frozen=True):
@@ -108,7 +114,8 @@ def carry_out(order: Order) -> Report:
 
     Never raises for what the child does.
     """
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
+    environment = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
+    environment |= {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **ONE_THREAD}
     with subprocess.Popen(
         [sys.executable, "-m", CHILD],
         stdin=subprocess.PIPE,

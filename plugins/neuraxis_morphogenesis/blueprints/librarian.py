@@ -55,7 +55,7 @@ class Librarian(Actor):
 
     effects = (FetchKernel,)
 
-    library: str = parameter(str, help="path of the library", semantic=False)
+    library: str = parameter(str, help="path of the library; write it relative: messages carry it")
     at_hand_max: int = parameter(int, 32, help="kernels at hand; the one unused for longest goes", at_least=1)
     delay: int = parameter(int, 1, unit="ticks", help="until a kernel that is not at hand arrives", at_least=1)
 

@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 from msgspec.structs import replace
 
-from neuraxis import Context, Input, Outcome, on, on_outcome, parameter, state
+from neuraxis import Context, Input, Outcome, Resource, on, on_outcome, parameter, state
 from neuraxis_morphogenesis.contracts import PolicyUpdate, SystemStatePacket, TelemetryLevel
 from neuraxis_morphogenesis.policy.actions import STAYS, Action, Choice
 from neuraxis_morphogenesis.policy.decider import Decider, View, now_ns
@@ -26,6 +26,7 @@ from neuraxis_morphogenesis.policy.risk import RAMPS, Level
 from neuraxis_morphogenesis.policy.updates import refusal, tensors_of
 from neuraxis_morphogenesis.seeds.breaker import Breaker
 
+NO_WEIGHTS: Final = Resource("", "")
 CLAMP: Final = 2.0
 """Largest logit in conservative mode."""
 
@@ -42,9 +43,8 @@ class GraphPolicy(Decider):
     effects = (Infer, InstallPolicy)
 
     seed: int = parameter(int, 0, help="of the first weights", at_least=0)
-    weights: str = parameter(str, "", help="file of weights to begin with", semantic=False)
-    weights_sha256: str = parameter(str, "", help="SHA-256 of that file, hexadecimal")
-    shelf: str = parameter(str, "policies", help="folder where updates are kept", semantic=False)
+    weights: Resource = parameter(Resource, NO_WEIGHTS, help="weights to begin with, as safetensors")
+    shelf: str = parameter(str, "policies", help="folder where updates are kept; write it relative: messages carry it")
     draws: bool = parameter(bool, True, help="whether it draws, or takes the likeliest")
     deadline: float = parameter(float, "45 ms", unit="ms", help="for an inference, under the live clock", at_least=1)
     delay: int = parameter(int, 1, unit="ticks", help="until an inference is delivered", at_least=1)
@@ -67,9 +67,9 @@ class GraphPolicy(Decider):
     def setup(self) -> None:
         """Name the first weights."""
         super().setup()
-        version = f"file/{self.weights_sha256[:12]}" if self.weights else f"seed/{self.seed}"
-        self.source = Source(version, self.seed, self.weights, self.weights_sha256)
-        self.version = version
+        held = self.weights
+        self.version = f"seed/{self.seed}" if held == NO_WEIGHTS else f"file/{held.sha256[:12]}"
+        self.source = Source(self.version, self.seed, held.path, held.sha256)
         self.breaker = Breaker(failures_max=3, rest=self.rest)
 
     # --------------------------------------------------------------------------- decisions
