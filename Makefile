@@ -13,7 +13,7 @@ help: ## show this list
 run: $(VENV)/.run ## watch a spiking network learn handwritten digits
 	$(BIN)/neuraxis run scenarios/digits.toml
 
-KERNEL := tests/kernel tests/scenario tests/cli
+KERNEL := tests/kernel tests/scenario tests/cli tests/cluster tests/transports
 TESTS := -n 2 --dist worksteal -m "not prove and not science"
 
 test: $(VENV)/.dev ## run the tests, about 7 minutes on two cores; with COVERED=1, those that `make cover` does not run
