@@ -27,7 +27,7 @@ from neuraxis_morphogenesis.policy.graphs import EDGE_FEATURES, NODES, RELATIONS
 _log = logging.getLogger(__name__)
 
 BUDGET_MS: Final = 12.0
-"""What an inference should take; beyond it the log says so. The deadline is a parameter of the actor."""
+"""What an inference should take; the log tells it beside what it took. The deadline is a parameter of the actor."""
 
 
 @final
@@ -105,8 +105,7 @@ class Infer(Effect, Struct, frozen=True, eq=False):
         began = time.perf_counter()
         said = infer(network, self.graph)
         took_ms = (time.perf_counter() - began) * 1e3
-        level = logging.WARNING if took_ms > BUDGET_MS else logging.DEBUG
-        _log.log(level, "policy inferred", extra={"ms": took_ms, "budget_ms": BUDGET_MS})
+        _log.info("policy inferred", extra={"ms": took_ms, "budget_ms": BUDGET_MS})
         return Inference(
             version=self.source.version,
             logits=said["policy"],
