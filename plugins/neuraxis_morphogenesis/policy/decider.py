@@ -154,8 +154,13 @@ class Decider(Actor):
         """Choose, and call `decide` now or in a later tick."""
         raise NotImplementedError
 
-    def view(self, packet: SystemStatePacket) -> View:
-        """Return what is there to decide on."""
+    def view(self, packet: SystemStatePacket, graph: StateGraph | None = None) -> View:
+        """Return what is there to decide on.
+
+        Args:
+            packet: The training.
+            graph: That of the packet, if it was made before; it is made anew if other blueprints are allowed by now.
+        """
         seeds = slots_of(packet, self.slots)
         candidates = tuple(
             entry
@@ -169,7 +174,10 @@ class Decider(Actor):
             breakers=self.breakers,
             age_min=self.cull_age,
         )
-        graph = state_graph(packet, seeds, candidates, norms=self.norms, memory=self.memory, level=int(self.risk.level))
+        if graph is None or graph.blueprints != tuple(entry.blueprint_id for entry in candidates):
+            graph = state_graph(
+                packet, seeds, candidates, norms=self.norms, memory=self.memory, level=int(self.risk.level)
+            )
         return View(packet, seeds, candidates, allowed, graph)
 
     # ---------------------------------------------------------------------------- decision

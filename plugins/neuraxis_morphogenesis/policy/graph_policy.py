@@ -15,7 +15,6 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
-from msgspec.structs import replace
 
 from neuraxis import Context, Input, Outcome, Resource, on, on_outcome, parameter, state
 from neuraxis_morphogenesis.contracts import PolicyUpdate, SystemStatePacket, TelemetryLevel
@@ -93,9 +92,8 @@ class GraphPolicy(Decider):
     @on_outcome("inferred")
     def inferred(self, context: Context, outcome: Outcome) -> None:
         """Choose by what the network said; if it failed or was late, stay and become conservative."""
-        view = self.view(self.asked.pop(outcome.ticket))
-        if view.graph.blueprints == outcome.effect.graph.blueprints:  # type: ignore[attr-defined]  # it is an Infer
-            view = replace(view, graph=outcome.effect.graph)  # type: ignore[attr-defined]  # what it saw is recorded
+        graph = outcome.effect.graph  # type: ignore[attr-defined]  # it is an Infer; what it saw is recorded
+        view = self.view(self.asked.pop(outcome.ticket), graph)
         said: Inference | None = outcome.value if outcome.status == "value" else None
         if said is not None and said.is_finite() and len(said.blueprints) == len(view.candidates):
             self.breaker = self.breaker.succeeded(context.tick)
