@@ -147,6 +147,8 @@ def pack(value: Any, apart: list[np.ndarray] | None = None) -> bytes:
         TypeError: Another type is in the tree; the text says where.
         OverflowError: An integer needs more than 64 bits.
     """
+    if type(value) is list and _PLAIN.issuperset(map(type, value)):
+        return _IN_ORDER.encode(value)
     try:
         return _IN_ORDER.encode(_tagged(value, apart))
     except _Alien as alien:

@@ -158,6 +158,12 @@ class Runner:
             self.trace.cut_back(self.scheduler.calendar.now)
             self.scheduler.observer = self.trace
 
+    def calm_until(self) -> int:
+        """Return the last tick before the end of the next block, or the next input: up to it nothing is recorded."""
+        now = self.scheduler.calendar.now
+        block = now - now % self._settings.block + self._settings.block - 1
+        return min(block, self._scripted[0].tick - 1) if self._scripted else block
+
     @property
     def next_input(self) -> int | None:
         """The tick at whose end the scenario's next input is injected, or None."""

@@ -84,7 +84,7 @@ def _summary(status: Status) -> str:
     )
 
 
-HEAD = ("worker", "process", "state", "window", "lag", "windows/s", "messages/s", "bytes/s", "silent", "busiest")
+HEAD = ("worker", "process", "state", "window", "lag", "windows/s", "messages/s", "bytes/s", "memory", "silent", "busiest")
 
 
 def _rows(status: Status) -> list[tuple[str, ...]]:
@@ -98,6 +98,7 @@ def _rows(status: Status) -> list[tuple[str, ...]]:
             f"{each.windows_s:,.0f}",
             f"{each.messages_s:,.0f}",
             _bytes(each.bytes_s),
+            _bytes(each.memory),
             f"{each.silent_s:.0f} s",
             ", ".join(f"{path} {100 * share:.0f} %" for path, share in each.busiest[:2]),
         )

@@ -58,6 +58,7 @@ class WorkerStatus(Struct, frozen=True):
         lag: Windows that it is behind the first.
         busiest: Its busiest actors with their share of the time.
         silent_s: Seconds since the last sign of life.
+        memory: Largest resident memory so far, bytes.
     """
 
     worker: int
@@ -75,6 +76,7 @@ class WorkerStatus(Struct, frozen=True):
     lag: int
     busiest: list[tuple[str, float]]
     silent_s: float
+    memory: int
 
 
 class Status(Struct, frozen=True):
@@ -114,6 +116,7 @@ class Conductor:
     Attributes:
         conduct: What was decided.
         replaced: Processes of workers that were replaced.
+        computing_s: Seconds from when all workers stood ready to when all were done.
     """
 
     def __init__(self, run: Path, plan: Plan, transport: Transport, launcher: Launcher) -> None:
@@ -127,6 +130,8 @@ class Conductor:
         """
         self.conduct = Conduct(plan)
         self.replaced = 0
+        self.computing_s = 0.0
+        self._ready: float | None = None
         self._run = run
         self._plan = plan
         self._transport = transport
@@ -136,6 +141,7 @@ class Conductor:
         self._failed: Report | None = None
         self._rolling: list[int] = []
         self._rolls_on: tuple[int, int] | None = None
+        self._has_just_begun = False
         self._began = time.monotonic()
 
     def start(self) -> None:
@@ -169,7 +175,8 @@ class Conductor:
             if self._failed is not None:
                 raise _told(self._failed)
             now = time.monotonic()
-            if now - ordered >= ORDER_S or self.conduct.is_done:
+            self._clock(now)
+            if now - ordered >= ORDER_S or self.conduct.is_done or self._has_just_begun:
                 ordered = now
                 self._watch(now)
                 if not self.conduct.stopping and snapshots.are_due(self.conduct, self._plan, now):
@@ -182,6 +189,14 @@ class Conductor:
                 told = now
                 self._write_status(now)
                 show(self.conduct.tick, "")
+
+    def _clock(self, now: float) -> None:
+        """Take the time of computing, without what starting and ending take."""
+        self._has_just_begun = self._ready is None and self.conduct.is_running
+        if self._has_just_begun:
+            self._ready = now
+        elif self._ready is not None and not self.computing_s and self.conduct.is_done:
+            self.computing_s = now - self._ready
 
     def _take(self, frame: Any) -> None:
         try:
@@ -361,6 +376,7 @@ class Conductor:
             lag=self.conduct.window - (report.index if report is not None else -1),
             busiest=each.beat.busiest,
             silent_s=round(now - each.heard, 1),
+            memory=each.beat.memory,
         )
 
     def _write_status(self, now: float) -> None:

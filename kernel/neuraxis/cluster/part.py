@@ -102,6 +102,8 @@ class Part:
         """
         self.window = -1
         self.snapshot_s = 0.0
+        self._calm = -1
+        self._is_durable = settings.durable
         self.upcoming: int | None = None
         self._plan = plan
         self._me = me
@@ -148,10 +150,15 @@ class Part:
         Raises:
             MemoryError, KeyboardInterrupt, SystemExit: As of any simulation; they end the process.
         """
+        runner = self.sim.runner
         try:
-            self.sim.runner.run_to(end)
+            if end <= self._calm:
+                runner.scheduler.advance(end)
+            else:
+                runner.run_to(end)
+                self._calm = -1 if self._is_durable else runner.calm_until()
         except NeuraxisError as error:
-            scheduler = self.sim.runner.scheduler
+            scheduler = runner.scheduler
             if scheduler.failed is None:
                 raise
             position = scheduler.wiring.position.get(error.actor, 0) if isinstance(error, ActorFailed) else 0
@@ -199,6 +206,7 @@ class Part:
         snapshot = self._mine(self._newest, wiring)
         known = [each for each in self.sim.records() if isinstance(each, IntentRecord | OutcomeRecord)]
         given = [each for each in self._records if isinstance(each, InputRecord)]
+        self._calm = -1
         self.sim.runner.rebuild_part(wiring, [*given, *known], snapshot)
         self._take_window(snapshot)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import signal
 import sys
 import threading
@@ -44,11 +45,13 @@ class Beat(msgspec.Struct, frozen=True):
         number: Grows with every beat: whoever watches compares it, not clocks.
         doing: `starting`, a state of the member, or what it waits for.
         busiest: Actors by the share of looks in which they ran since the last beat, largest first.
+        memory: Largest resident memory so far, bytes.
     """
 
     number: int
     doing: str
     busiest: list[tuple[str, float]]
+    memory: int = 0
 
 
 @final
@@ -84,13 +87,17 @@ class Heart:
         self._number += 1
         temporary = self._path.with_suffix(".new")
         with contextlib.suppress(OSError):  # a full disk stops the run elsewhere; a heart must not
-            temporary.write_bytes(msgspec.json.encode(Beat(self._number, self.doing, busiest)))
+            temporary.write_bytes(msgspec.json.encode(Beat(self._number, self.doing, busiest, _memory())))
             os.replace(temporary, self._path)
 
     def close(self) -> None:
         """Stop beating."""
         self._ended.set()
         self._thread.join()
+
+
+def _memory() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _running_actor(thread: int) -> str | None:

@@ -109,6 +109,10 @@ class Calendar:
         Returns:
             (tick in which it is due, receiver, inbox), in the order of ticks.
         """
+        if self.is_plain:
+            soon, due = self.soon, self.now + 1
+            gone = [each for each in soon if not here[each if each >= 0 else ~each]]
+            return [(due, receiver, soon.pop(receiver)) for receiver in gone]
         leaving = [
             (tick, receiver, mail.pop(receiver))
             for tick, mail in self.pending().items()

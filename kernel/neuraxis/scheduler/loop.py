@@ -127,6 +127,8 @@ class Scheduler:
         calendar = self.calendar
         is_simple = not (self.prepares or self._isolating or self.limits.has_lanes or self.observer or self.shuffle)
         try:
+            if is_simple:
+                self._run_single_file(until)
             while (tick := calendar.next_tick()) is not None and tick <= until:
                 self._run_tick(tick)
                 if is_simple:
