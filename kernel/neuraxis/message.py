@@ -9,6 +9,7 @@ passed on without a copy, a view is copied and counted.
 from __future__ import annotations
 
 import enum
+import mmap
 import types
 import typing
 from functools import cache
@@ -268,6 +269,11 @@ class Misfit(Exception):
 
 
 @final
+class Received(mmap.mmap):
+    """Memory that another process wrote, and nobody writes to any more; mapped to be read only."""
+
+
+@final
 class Freezer:
     """Freezes arrays on their way out, and counts what it had to copy.
 
@@ -404,7 +410,8 @@ def _rests_on_frozen(value: np.ndarray) -> bool:
         if base.flags.writeable:
             return False
         base = base.base
-    return base is None or isinstance(base, bytes)
+    owner = base.obj if isinstance(base, memoryview) else base
+    return owner is None or isinstance(owner, bytes | Received)
 
 
 def coerce(kind: type[Any], value: Any) -> Any:

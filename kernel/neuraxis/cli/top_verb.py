@@ -84,7 +84,19 @@ def _summary(status: Status) -> str:
     )
 
 
-HEAD = ("worker", "process", "state", "window", "lag", "windows/s", "messages/s", "bytes/s", "memory", "silent", "busiest")
+HEAD = (
+    "worker",
+    "process",
+    "state",
+    "window",
+    "lag",
+    "windows/s",
+    "messages/s",
+    "bytes/s",
+    "memory",
+    "silent",
+    "busiest",
+)
 
 
 def _rows(status: Status) -> list[tuple[str, ...]]:

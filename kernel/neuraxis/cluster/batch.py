@@ -14,9 +14,12 @@ import msgspec
 import numpy as np
 import zstandard
 from msgspec import Struct, field
+from msgspec.structs import replace
 from xxhash import xxh3_128, xxh3_128_digest
 
 from neuraxis import codec
+from neuraxis.cluster.bulk import BULK_BYTES_MIN
+from neuraxis.message import Received
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     from neuraxis.seams.transport import Buffer
 
     Letters = list[tuple[int, int, list[Envelope]]]
+    Put = Callable[[list[np.ndarray]], tuple[str, tuple[int, ...]] | None]
+    Get = Callable[[str, tuple[int, ...], tuple[int, ...]], list[memoryview] | None]
     Heads = tuple[tuple[str, tuple[int, ...]], ...]
 
 ALIGNMENT: Final = 64
@@ -72,6 +77,7 @@ class Batch(Struct, frozen=True, array_like=True, tag=1):
         heads: Type and shape of each array.
         squeezed: For each of `sizes`, its bytes before it was compressed, or -1 if it was not.
         digest: xxh3 (128 bits) of the body, the arrays and what decides the next window.
+        claim: File in shared memory that holds the arrays, and where each begins; None if they follow the body.
     """
 
     epoch: int
@@ -86,6 +92,7 @@ class Batch(Struct, frozen=True, array_like=True, tag=1):
     heads: tuple[tuple[str, tuple[int, ...]], ...]
     squeezed: tuple[int, ...]
     digest: bytes
+    claim: tuple[str, tuple[int, ...]] | None = None
 
 
 @final
@@ -210,7 +217,8 @@ def written(
     event: int,
     *,
     squeeze: bool,
-) -> tuple[list[Buffer], int]:
+    put: Put | None = None,
+) -> tuple[list[Buffer], list[Buffer], int]:
     """Write mail as the frame of a batch.
 
     Args:
@@ -219,13 +227,15 @@ def written(
         end: Last tick of the window.
         event: Next event that the source knows of; -1 if none.
         squeeze: Whether to compress what becomes smaller by it.
+        put: Writes arrays into shared memory, where the receiver can read them there.
 
     Returns:
-        The parts of the frame, and the bytes of body and arrays.
+        The parts of the frame to send now, those to send if it is asked for again, and the bytes of body and arrays.
     """
     mark = _MARK.pack(end, event)
     if not letters:
-        return encode(batch((), (), (), xxh3_128_digest(mark))), 0
+        frame = encode(batch((), (), (), xxh3_128_digest(mark)))
+        return frame, frame, 0
     flat: list[Any] = []
     for due, receiver, inbox in letters:
         for sent, message, port, payload, cause in inbox:
@@ -233,32 +243,43 @@ def written(
     arrays: list[np.ndarray] = []
     body = codec.pack(flat, arrays)
     if not arrays and (not squeeze or len(body) < SQUEEZE_BYTES_MIN):
-        return encode(batch((len(body),), (), (-1,), xxh3_128_digest(mark + body)), (body,)), len(body)
+        frame = encode(batch((len(body),), (), (-1,), xxh3_128_digest(mark + body)), (body,))
+        return frame, frame, len(body)
     hasher = xxh3_128(mark)
     raw: list[Buffer] = [body, *(each.reshape(-1).view(np.uint8).data for each in arrays)]
-    parts, squeezed = list(raw), [-1] * len(raw)
-    for index, each in enumerate(raw):
+    for each in raw:
         hasher.update(each)
-        size = _size(each)
+    digest, sizes = hasher.digest(), tuple(map(_size, raw))
+    heads = tuple((each.dtype.str, each.shape) for each in arrays)
+    if put is not None and sum(sizes[1:]) >= BULK_BYTES_MIN and (claim := put(arrays)) is not None:
+        head = batch(sizes, heads, (-1,) * len(raw), digest)
+        return encode(replace(head, claim=claim), raw[:1]), encode(head, raw), sum(sizes)
+    parts, squeezed = list(raw), [-1] * len(raw)
+    for index, (each, size) in enumerate(zip(raw, sizes, strict=True)):
         if squeeze and size >= SQUEEZE_BYTES_MIN:
             smaller = zstandard.compress(each, SQUEEZE_LEVEL)
             if len(smaller) < size * 7 // 8:
                 parts[index], squeezed[index] = smaller, size
-    heads = tuple((each.dtype.str, each.shape) for each in arrays)
-    sizes = tuple(map(_size, parts))
-    return encode(batch(sizes, heads, tuple(squeezed), hasher.digest()), parts), sum(sizes)
+    frame = encode(batch(tuple(map(_size, parts)), heads, tuple(squeezed), digest), parts)
+    return frame, frame, sum(map(_size, parts))
 
 
 _MARK: Final = struct.Struct("<qq")
 
 
-def read(batch: Batch, rest: memoryview, messages: Mapping[tuple[str, int], type[Any]]) -> Letters:
+def read(
+    batch: Batch, rest: memoryview, messages: Mapping[tuple[str, int], type[Any]], get: Get | None = None
+) -> Letters | None:
     """Return the mail of a batch. Its arrays lie in the frame, frozen.
 
     Args:
         batch: The head.
         rest: What follows it in the frame.
         messages: Registered message classes by (name, version).
+        get: Reads arrays from shared memory.
+
+    Returns:
+        (tick in which it is due, receiver, inbox); None if its arrays are in shared memory no more.
 
     Raises:
         FrameDamaged: The frame is torn, or its content is not what its digest says.
@@ -276,7 +297,8 @@ def read(batch: Batch, rest: memoryview, messages: Mapping[tuple[str, int], type
     mark = xxh3_128(head)
     raw: list[memoryview] = []
     start = 0
-    for size, before in zip(batch.sizes, batch.squeezed, strict=True):
+    here = len(batch.sizes) if batch.claim is None else 1
+    for size, before in zip(batch.sizes[:here], batch.squeezed[:here], strict=True):
         part = rest[start : start + size]
         if part.nbytes != size:
             raise FrameDamaged("a torn frame")
@@ -288,6 +310,13 @@ def read(batch: Batch, rest: memoryview, messages: Mapping[tuple[str, int], type
                 raise FrameDamaged(str(error)) from error
         mark.update(part)
         raw.append(part)
+    if batch.claim is not None:
+        found = get(*batch.claim, batch.sizes[1:]) if get is not None else None
+        if found is None:
+            return None
+        for part in found:
+            mark.update(part)
+        raw += found
     if mark.digest() != batch.digest:
         raise FrameDamaged("another content than its digest says")
     try:
@@ -322,7 +351,7 @@ def _frozen(part: memoryview, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
         first = np.frombuffer(part, np.uint8).ctypes.data - owner.ctypes.data
         flat = owner[first : first + part.nbytes]
     else:
-        flat = np.frombuffer(part if isinstance(owner, bytes) else bytes(part), np.uint8)
+        flat = np.frombuffer(part if isinstance(owner, bytes | Received) else bytes(part), np.uint8)
     array = flat.view(dtype).reshape(shape)
     array.setflags(write=False)
     return array

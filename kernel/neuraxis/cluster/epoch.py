@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, final
@@ -12,6 +13,7 @@ from msgspec.structs import replace
 
 from neuraxis import __version__, errors
 from neuraxis.actor import DETERMINISM_CLASSES
+from neuraxis.cluster import bulk
 from neuraxis.cluster.conductor import Conductor
 from neuraxis.cluster.folder import plan_path, read_plan, write_plan
 from neuraxis.cluster.launchers import LAUNCHERS
@@ -139,6 +141,7 @@ class Epoch:
             transport=transport.url,
             key=key,
             base=base,
+            token=secrets.token_hex(8),
             patience=wish.patience,
         )
         try:
@@ -170,6 +173,7 @@ class Epoch:
             self.conductor.close(kill=not over)
             with suppress(TransportFailed):
                 self._transport.remove(self.plan.key)
+            bulk.remove(self.plan.token)
         merged = consolidate(self.opened, self.folder, self._sink, signer=self._signer)
         failure = min((each.failure for each in merged.told if each.failure is not None), key=_order, default=None)
         if stopped is not None:
@@ -317,6 +321,7 @@ def consolidate(opened: Opened, folder: Path, sink: FileSink, *, signer: Signer 
     plan = read_plan(folder)
     with suppress(NeuraxisError):  # what a killed conductor left at the broker; it may be gone
         transport_of(plan.transport, opened.plugins).remove(plan.key)
+    bulk.remove(plan.token)
     wiring = opened.resolved.wiring
     facts = {
         "run": folder.name,

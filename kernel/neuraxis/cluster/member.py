@@ -12,6 +12,7 @@ batch is taken once, one that lacks is asked for, one that comes again must have
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
 
 from neuraxis.cluster.batch import Batch, FrameDamaged, Order, Report, Want, decode, encode, read, written
@@ -21,7 +22,10 @@ from neuraxis.seams.transport import CONDUCTOR
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    import numpy as np
+
     from neuraxis.cluster.batch import Failure, Heads, Letters
+    from neuraxis.cluster.bulk import Bulk
     from neuraxis.cluster.part import Part
     from neuraxis.cluster.plan import Plan
     from neuraxis.seams.transport import Buffer
@@ -71,6 +75,7 @@ class Member:
         messages: Mapping[tuple[str, int], type[Any]],
         *,
         squeeze: bool,
+        bulk: Bulk | None = None,
         facts: dict[str, Any] | None = None,
     ) -> None:
         """Stand ready.
@@ -83,6 +88,7 @@ class Member:
             send: Sends a frame to a member.
             messages: Registered message classes by (name, version).
             squeeze: Whether batches are compressed.
+            bulk: Its arrays in shared memory, if there is any.
             facts: What the first reports say.
         """
         self.state = "ready"
@@ -99,6 +105,7 @@ class Member:
         self._send = send
         self._messages = messages
         self._squeeze = squeeze
+        self._bulk = bulk
         self._facts = facts or {}
         self._peers = [worker for worker in plan.workers if worker != me]
         self._incarnations = dict.fromkeys(plan.workers, 1)
@@ -269,26 +276,42 @@ class Member:
             )
 
         for peer in self._peers:
-            frame, size = written(batch, by_peer.get(peer, []), end, event, squeeze=squeeze)
-            frames[peer] = frame
-            self._send(peer, frame)
+            put = partial(self._put, peer) if self._bulk is not None else None
+            now, again, size = written(batch, by_peer.get(peer, []), end, event, squeeze=squeeze, put=put)
+            frames[peer] = again
+            self._send(peer, now)
             self.sent_bytes += size
         self.frames += len(self._peers)
+
+    def _put(self, peer: int, arrays: list[np.ndarray]) -> tuple[str, tuple[int, ...]] | None:
+        """Write arrays into shared memory, if that reaches a peer."""
+        if self._bulk is None or not self._bulk.reaches(peer, self._incarnations[peer]):
+            return None
+        return self._bulk.put(self.index, arrays)
 
     def _exchange(self) -> None:
         """Take over the mail of all peers; all workers come to the same conclusions from the same batches."""
         own = self._own
         assert own is not None, "a window was computed"
-        arrived = self._pending.pop(self.index, {})
+        arrived = self._pending[self.index] if self._peers else {}
+        get = self._bulk.get if self._bulk is not None else None
+        found: dict[int, Letters] = {}
+        for source in sorted(arrived):
+            letters = read(*arrived[source], self._messages, get)
+            if letters is None:  # gone from shared memory: it is asked for again, and then carries its arrays
+                del arrived[source]
+                return
+            found[source] = letters
+        self._pending.pop(self.index, None)
         digests = self._digests[self.index] = {}
         events = [own.event] if own.event >= 0 else []
         failures = [own.failure] if own.failure is not None else []
         asks = own.asks
         for source in sorted(arrived):
-            batch, rest = arrived[source]
+            batch, _ = arrived[source]
             if batch.end != own.end:
                 raise _differs(source, self.index)
-            letters = read(batch, rest, self._messages)
+            letters = found[source]
             if self._failure is not None:
                 letters = _sent_before(letters, self._failure.tick)
             if letters:
@@ -300,6 +323,8 @@ class Member:
             if batch.failure is not None:
                 failures.append(batch.failure)
         self._waits = False
+        if self._bulk is not None:
+            self._bulk.forget(self.index - 1)
         self._part.window = self.taken = self.index
         self._part.upcoming = min(events) if events else None
         if self._rewinding_to >= 0:
@@ -333,6 +358,8 @@ class Member:
     def close(self) -> None:
         """Release the part."""
         self._part.close()
+        if self._bulk is not None:
+            self._bulk.close()
 
     # -------------------------------------------------------------------------------- clock
 

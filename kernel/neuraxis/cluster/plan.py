@@ -36,6 +36,7 @@ class Plan(Struct, frozen=True):
         transport: Where members meet, without secrets.
         key: Name of the run at the transport.
         base: File name of the snapshot in the run folder that the epoch begins from; empty for the beginning.
+        token: Names the run in shared memory; nobody can guess it.
         patience: Seconds without a sign of life after which a worker counts as lost.
     """
 
@@ -48,6 +49,7 @@ class Plan(Struct, frozen=True):
     transport: str
     key: str
     base: str = ""
+    token: str = ""
     patience: float = 60.0
 
     @property

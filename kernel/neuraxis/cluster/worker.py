@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 import msgspec
 
 from neuraxis.cluster.batch import Report, encode
+from neuraxis.cluster.bulk import Bulk
 from neuraxis.cluster.folder import ALIVE_NAME, folder_of, open_part, read_plan
 from neuraxis.cluster.launchers import LEASH
 from neuraxis.cluster.member import Member
@@ -176,7 +177,8 @@ def _member(run: Path, plan: Plan, me: int, incarnation: int, tick: int, link: L
         plugins=opened.plugins,
         messages=messages,
     )
-    return Member(plan, me, incarnation, part, link.send, messages, squeeze=squeeze)
+    bulk = Bulk(plan.token, me, incarnation)
+    return Member(plan, me, incarnation, part, link.send, messages, squeeze=squeeze, bulk=bulk)
 
 
 def _work(plan: Plan, member: Member, link: Link, heart: Heart) -> str:
