@@ -111,7 +111,7 @@ class Report(Struct, frozen=True, array_like=True, tag=3):
 
     Attributes:
         epoch, source, incarnation: Who says it.
-        state: `ready`, `running`, `paused`, `failed`, `done` or `leaving`.
+        state: `ready`, `running`, `paused`, `ending`, `failed`, `done` or `leaving`.
         index: Last window that it has begun.
         tick: Where it stands.
         kept: (window, tick) of its newest snapshot; (-1, -1) if it has none.
@@ -236,12 +236,8 @@ def written(
     if not letters:
         frame = encode(batch((), (), (), xxh3_128_digest(mark)))
         return frame, frame, 0
-    flat: list[Any] = []
-    for due, receiver, inbox in letters:
-        for sent, message, port, payload, cause in inbox:
-            flat += (due, receiver, sent, message, port, payload, cause)
     arrays: list[np.ndarray] = []
-    body = codec.pack(flat, arrays)
+    body = codec.pack(_flat(letters), arrays)
     if not arrays and (not squeeze or len(body) < SQUEEZE_BYTES_MIN):
         frame = encode(batch((len(body),), (), (-1,), xxh3_128_digest(mark + body)), (body,))
         return frame, frame, len(body)
@@ -262,6 +258,24 @@ def written(
                 parts[index], squeezed[index] = smaller, size
     frame = encode(batch(tuple(map(_size, parts)), heads, tuple(squeezed), digest), parts)
     return frame, frame, sum(map(_size, parts))
+
+
+def _flat(letters: Letters) -> list[Any]:
+    """Return mail as one list: how many messages, each message once, then to whom each goes.
+
+    A message goes to many receivers as one object, and arrives as one.
+    """
+    messages: list[Any] = []
+    places: list[Any] = []
+    known: dict[int, int] = {}
+    for due, receiver, inbox in letters:
+        for sent, message, port, payload, cause in inbox:
+            number = known.get(message)
+            if number is None:
+                number = known[message] = len(known)
+                messages += (sent, message, payload, cause)
+            places += (due, receiver, number, port)
+    return [len(known), *messages, *places]
 
 
 _MARK: Final = struct.Struct("<qq")
@@ -334,11 +348,12 @@ def _letters(body: bytes, messages: Mapping[tuple[str, int], type[Any]], arrays:
     letters: Letters = []
     place: tuple[int, int] | None = None
     inbox: list[Envelope] = []
-    for index in range(0, len(flat), 7):
-        due, receiver, sent, message, port, payload, cause = flat[index : index + 7]
+    for index in range(1 + 4 * flat[0], len(flat), 4):
+        due, receiver, number, port = flat[index : index + 4]
         if place != (due, receiver):
             place, inbox = (due, receiver), []
             letters.append((due, receiver, inbox))
+        sent, message, payload, cause = flat[1 + 4 * number : 5 + 4 * number]
         inbox.append((sent, message, port, payload, cause))
     return letters
 

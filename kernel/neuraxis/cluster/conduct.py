@@ -103,6 +103,11 @@ class Conduct:
         return self._has_begun and not self.is_done
 
     @property
+    def has_computed(self) -> bool:
+        """Whether all workers have computed all that there is."""
+        return self._all_are("ending", "done", "leaving")
+
+    @property
     def is_done(self) -> bool:
         """Whether all workers are at the end and have written down what they came to."""
         return self._all_are("done", "leaving")
@@ -114,7 +119,7 @@ class Conduct:
     def order(self) -> Order:
         """Return what the workers are to do now."""
         self._number += 1
-        if self.stopping and self._stop_at < 0 and self._all_are("paused", "done"):
+        if self.stopping and self._stop_at < 0 and self._all_are("paused", "ending", "done"):
             self._stop_at = self.window
         return Order(
             self._plan.epoch,

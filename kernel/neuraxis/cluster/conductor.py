@@ -116,7 +116,7 @@ class Conductor:
     Attributes:
         conduct: What was decided.
         replaced: Processes of workers that were replaced.
-        computing_s: Seconds from when all workers stood ready to when all were done.
+        computing_s: Seconds from when all workers stood ready to when all had computed the last window.
     """
 
     def __init__(self, run: Path, plan: Plan, transport: Transport, launcher: Launcher) -> None:
@@ -195,7 +195,7 @@ class Conductor:
         self._has_just_begun = self._ready is None and self.conduct.is_running
         if self._has_just_begun:
             self._ready = now
-        elif self._ready is not None and not self.computing_s and self.conduct.is_done:
+        elif self._ready is not None and not self.computing_s and self.conduct.has_computed:
             self.computing_s = now - self._ready
 
     def _take(self, frame: Any) -> None:

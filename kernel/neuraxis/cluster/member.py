@@ -3,6 +3,7 @@
     ready    the part stands, nothing is computed
     running  a window is computed, its batches are sent, those of all peers are awaited and taken over
              (reported as `paused` where the conductor wants to end early and has not said after which window)
+    ending   all is computed, and will be written down
     done     the end is reached and written down; peers may still ask for batches
     leaving  everybody is done, or the conductor sent this worker away
 
@@ -193,6 +194,10 @@ class Member:
         Raises:
             NeuraxisError: The part cannot go on; the process ends.
         """
+        if self.state == "ending":
+            if self._reported >= 0:  # it was said
+                self._finish()
+            return False
         if self.state == "ready" and self._order.go:
             self.state = "running"
         if self.state != "running":
@@ -201,7 +206,7 @@ class Member:
             if self._is_paused:
                 return False
             if 0 <= self._order.stop_at == self.taken or self._is_at_end():
-                self._finish()
+                self._end()
                 return False
             self._compute()
         if self._has_all():
@@ -329,7 +334,7 @@ class Member:
         self._part.upcoming = min(events) if events else None
         if self._rewinding_to >= 0:
             if self.index == self._rewinding_to:
-                self._finish()
+                self._end()
             return
         if failures:
             self._rewind(min(failures, key=lambda each: each.order()), arrived)
@@ -348,6 +353,11 @@ class Member:
         self._pending = {self.index: arrived}
         self._part.rewind()
         self.index = self.taken = self._part.window
+
+    def _end(self) -> None:
+        """Say that all is computed, before it is written down."""
+        self.state = "ending"
+        self._reported = -1.0
 
     def _finish(self) -> None:
         self._part.tell(self._failure)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 ALL_SHARDS: Final = SHARDS * len(DETERMINISM_CLASSES)
 WORKERS_MAX: Final = ALL_SHARDS
-WINDOW_MAX: Final = 1_000_000
-"""Ticks of a window where no channel leads from worker to worker."""
+WINDOW_MAX: Final = 100
+"""Ticks of a window at most: at its end a worker listens to what else there is to do."""
 
 
 @final
@@ -93,15 +93,16 @@ class Plan(Struct, frozen=True):
 
 
 def window_of(wiring: Wiring, owners: Sequence[int]) -> int:
-    """Return the smallest delay of a channel between actors of two workers, ticks."""
+    """Return the smallest delay of a channel between actors of two workers, ticks, or `WINDOW_MAX`."""
     return min(
-        (
+        WINDOW_MAX,
+        *(
             channel.delay
             for channel in wiring.channels
             if owners[wiring.shards[wiring.position[channel.source]]]
             != owners[wiring.shards[wiring.position[channel.target]]]
         ),
-        default=WINDOW_MAX,
+        WINDOW_MAX,
     )
 
 
@@ -190,6 +191,10 @@ EVEN: Final = 1.3
 """Largest load of a worker over the mean that a longer window is worth."""
 
 
+BALANCED: Final = 1.05
+"""Largest load over the mean that sending less is worth."""
+
+
 def _sent(wiring: Wiring, traffic: Mapping[tuple[str, str], float] | None) -> dict[tuple[int, int], float]:
     """Return what is sent between two shards, both ways, by the pair in ascending order."""
     sent: dict[tuple[int, int], float] = {}
@@ -256,7 +261,7 @@ def _placed(
     for index, group in enumerate(todo):
         empty = [worker for worker in range(1, workers + 1) if not members[worker]]
         choices = empty if len(todo) - index <= len(empty) else range(1, workers + 1)
-        fitting = [worker for worker in choices if loads[worker] + weight[group] <= mean * 1.05 + 1e-12]
+        fitting = [worker for worker in choices if loads[worker] + weight[group] <= mean * BALANCED + 1e-12]
 
         def gain(worker: int, group: int = group) -> tuple[float, float, int]:
             amount = sum(each for other, each in between[group].items() if owner.get(other) == worker)
@@ -268,7 +273,7 @@ def _placed(
         members[worker] += 1
     if max(loads) > limit + 1e-12 and not pinned:
         return None
-    _improve(owner, weight, between, loads, members, limit, pinned)
+    _improve(owner, weight, between, loads, members, max(mean * BALANCED, *loads), pinned)
     by_shard = [1] * ALL_SHARDS
     for group, worker in owner.items():
         for shard in groups[group]:
