@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import time
+from collections import Counter, deque
 from typing import TYPE_CHECKING, Any, Final, final
 
 import msgspec
@@ -34,8 +35,8 @@ BEAT_S: Final = 1.0
 LOOK_S: Final = 0.05
 """Longest wait for a frame between two looks at the clock."""
 
-SAMPLES: Final = 20
-"""Looks a second at what the worker computes, for `neuraxis top`."""
+LOOKS_KEPT: Final = 30
+"""Looks at what the worker computes that `neuraxis top` tells of; there is one a beat. Each takes the worker's time."""
 
 
 @final
@@ -45,7 +46,7 @@ class Beat(msgspec.Struct, frozen=True):
     Attributes:
         number: Grows with every beat: whoever watches compares it, not clocks.
         doing: `starting`, a state of the member, or what it waits for.
-        busiest: Actors by the share of looks in which they ran since the last beat, largest first.
+        busiest: Actors by the share of the last looks in which they ran, largest first.
         memory: Largest resident memory so far, bytes.
     """
 
@@ -72,17 +73,12 @@ class Heart:
         self._thread.start()
 
     def _go_on(self) -> None:
-        seen: dict[str, int] = {}
-        looks = 0
-        while not self._ended.wait(1 / SAMPLES):
-            looks += 1
-            path = _running_actor(self._watched)
-            if path is not None:
-                seen[path] = seen.get(path, 0) + 1
-            if looks >= SAMPLES * BEAT_S:
-                busiest = sorted(seen.items(), key=lambda each: (-each[1], each[0]))[:5]
-                self._beat([(name, round(count / looks, 3)) for name, count in busiest])
-                seen, looks = {}, 0
+        looks: deque[str | None] = deque(maxlen=LOOKS_KEPT)
+        while not self._ended.wait(BEAT_S):
+            looks.append(_running_actor(self._watched))
+            seen = Counter(path for path in looks if path is not None)
+            busiest = sorted(seen.items(), key=lambda each: (-each[1], each[0]))[:5]
+            self._beat([(name, round(count / len(looks), 3)) for name, count in busiest])
 
     def _beat(self, busiest: list[tuple[str, float]]) -> None:
         self._number += 1
