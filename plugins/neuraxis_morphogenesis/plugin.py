@@ -34,7 +34,6 @@ def neuraxis_register_actors() -> Mapping[str, type[Actor]]:
 @hookimpl
 def neuraxis_register_messages() -> Iterable[type[Any]]:
     """Offer what only states hold."""
-    from neuraxis_morphogenesis.seeds.book import Entry
     from neuraxis_morphogenesis.seeds.breaker import Breaker
 
-    return (Entry, Breaker)
+    return (Breaker,)

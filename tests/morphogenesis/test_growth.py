@@ -10,8 +10,6 @@ import pytest
 pytest.importorskip("torch", reason="torch is not installed")
 
 from neuraxis import Graph, Options, Resource, Simulation
-from neuraxis.blueprint import Blueprint
-from neuraxis.message import message_type
 from neuraxis.testing.checks import resumed_digest
 from neuraxis_morphogenesis.authority import signed
 from neuraxis_morphogenesis.contracts import (
@@ -29,8 +27,6 @@ from neuraxis_morphogenesis.contracts import (
     pairs,
 )
 from neuraxis_morphogenesis.contracts import SeedLifecycleStage as Stage
-from neuraxis_morphogenesis.seeds.book import Entry
-from neuraxis_morphogenesis.seeds.breaker import Breaker
 from neuraxis_morphogenesis.seeds.with_torch.slot import Slot
 from tests.morphogenesis.gardener import KEY, Chatter, Watcher, garden
 
@@ -190,8 +186,7 @@ def test_a_run_that_was_stopped_and_resumed_has_the_same_digest(
     make = lambda: planted(  # noqa: E731
         tmp_path, few_signals, script={"1": [GROW]}, trainer={"epochs": 7, "distil": 0.3, "optimiser": "adam"}
     )
-    kinds = {(each.name, each.version): each.cls for each in map(message_type, (Entry, Breaker)) if each}
-    sim = Simulation(Blueprint(make(), 3, extra_messages=kinds)).advance(until=120)
+    sim = finished(make(), until=120)
     assert resumed_digest(sim, at=tick) == sim.digest
 
 
@@ -379,3 +374,17 @@ def test_gate_events_tell_what_was_measured(tmp_path: Path, few_signals: Resourc
     measured = dict(opened.measured)
     assert measured["isolation_violations"] == 0
     assert {"contribution", "gradient_ratio", "seed_loss", "isolation.dot"} <= set(measured)
+
+
+def test_a_boundary_that_took_too_long_is_told_and_the_next_epoch_asks_nobody(
+    tmp_path: Path, few_signals: Resource
+) -> None:
+    live = {"epochs": 4, "is_live": True}
+    slow = finished(planted(tmp_path, few_signals, trainer=live | {"hook_ms": 0.0}))
+    figures = slow.figures()
+    assert figures["trainer.epochs"] == figures["trainer.boundaries_late"] == 4
+    assert {each.reason for each in out(slow, "alarms")} == {"hook_budget"}
+    assert figures["seeds.commands_obeyed"] < 4
+    fast = finished(planted(tmp_path, few_signals, trainer=live | {"hook_ms": 60_000.0}))
+    assert fast.figures()["trainer.boundaries_late"] == 0
+    assert out(fast, "alarms") == []

@@ -63,6 +63,8 @@ class Keeper(Actor):
 
     orders = Output(Orders, "what the trainer is to do at the next boundary")
     gates = Output(GateEvent, "what a gate found")
+    moves = Output(Entry, "a seed that has just moved, as the book has it")
+    breaker = Output(Breaker, "a circuit breaker after a failure")
     telemetry = Output(TelemetryPacket, "what happened in an epoch")
     emergency = Output(TelemetryPacket, "what must not wait; connect it on the emergency lane")
 
@@ -133,6 +135,7 @@ class Keeper(Actor):
         """Move a seed, and tell the trainer and the world."""
         entry = self.book[name].to(target, epoch=self.epoch, step=self.step, accuracy=self.accuracy, loss=self.loss)
         self.book[name] = entry
+        context.send("moves", entry)
         self.history.append([name, int(target), self.epoch, entry.blueprint_id])
         self._tell(name, "seed_state", target.name, TelemetryLevel.INFO, context, stage=target.name)
         if target is Stage.CULLED:
@@ -149,6 +152,7 @@ class Keeper(Actor):
 
     def _failed(self, name: str, context: Context) -> None:
         self.breakers[name] = after = self.breakers[name].failed(context.tick)
+        context.send("breaker", after)
         if after.state is CircuitBreakerState.OPEN:
             self._tell("", "breaker_open", name, TelemetryLevel.ERROR, context, breaker=name)
 

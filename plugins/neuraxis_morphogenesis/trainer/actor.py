@@ -11,7 +11,21 @@ from typing import Any
 
 import numpy as np
 
-from neuraxis import Actor, Chart, Context, Input, Output, Resource, on, on_start, on_timer, parameter, state
+from neuraxis import (
+    Actor,
+    Chart,
+    Context,
+    Input,
+    Outcome,
+    Output,
+    Resource,
+    on,
+    on_outcome,
+    on_start,
+    on_timer,
+    parameter,
+    state,
+)
 from neuraxis_morphogenesis.contracts import (
     EmergencyLevel,
     EmergencySignal,
@@ -21,6 +35,7 @@ from neuraxis_morphogenesis.contracts import (
 )
 from neuraxis_morphogenesis.contracts import SeedLifecycleStage as Stage
 from neuraxis_morphogenesis.messages import Evidence, Orders, SlotOrder
+from neuraxis_morphogenesis.trainer.clock import HOOK_MS_MAX, ReadClock
 from neuraxis_morphogenesis.trainer.data import DataSet, labelled, text
 from neuraxis_morphogenesis.trainer.health import IN_A_ROW
 from neuraxis_morphogenesis.trainer.phases import Phase, entered
@@ -35,6 +50,7 @@ class Trainer(Actor):
     """
 
     determinism = "machine"
+    effects = (ReadClock,)
 
     data: Resource = parameter(Resource, help="what to learn from: labelled arrays, or a text for a transformer")
     host: str = parameter(str, "mlp", choices=("mlp", "cnn", "transformer"), help="kind of the host")
@@ -64,6 +80,8 @@ class Trainer(Actor):
     grows: bool = parameter(bool, True, help="whether seeds are attached; false for a host of a fixed size")
     healthy_kept: int = parameter(int, 3, at_least=1, help="healthy states that are kept to go back to")
     memory_mb: float = parameter(float, 1024.0, at_least=1, help="memory budget, 10**6 bytes")
+    is_live: bool = parameter(bool, False, help="whether the wall clock decides: a boundary that took too long is told")
+    hook_ms: float = parameter(float, HOOK_MS_MAX, at_least=0, help="wall time of a boundary after validation, then")
     numerics: str = parameter(str, "portable", choices=PROFILES, help="which bits PyTorch is pinned to")
 
     orders = Input(Orders, "what the seeds want")
@@ -89,6 +107,8 @@ class Trainer(Actor):
     is_conservative: bool = state(False)
     curve: list[list[float]] = state(factory=list)
     tested: dict[str, float] = state(factory=dict)
+    clock: dict[str, int] = state(factory=dict)
+    late: int = state(0)
 
     def setup(self) -> None:
         """Pin the numerics, read the data, and make room for a training."""
@@ -199,6 +219,7 @@ class Trainer(Actor):
         self.epoch, self.cursor = self.epoch + 1, 0
         found = validate(self.training.network, self._data.validation, context.stream("credit"))
         self.validated = {"accuracy": found.accuracy, "loss": found.loss}
+        self._read_clock(context, "begins")
         self.curve.append([float(self.epoch), found.accuracy, found.loss, self.training.macs])
         if self.grows:
             context.send("evidence", self._evidence(found))
@@ -214,7 +235,6 @@ class Trainer(Actor):
             slot_evidence(self.training, each, validation=validation, trouble=self.troubles.pop(each.name, ""))
             for each in self.training.network.slots
         ]
-        kept = sum(_bytes(each) for each in self.healthy)
         return Evidence(
             epoch=self.epoch,
             step=self.training.step,
@@ -223,7 +243,7 @@ class Trainer(Actor):
             validation_accuracy=self.validated.get("accuracy", 0.0),
             validation_loss=self.validated.get("loss", 0.0),
             training_loss=self.training_loss,
-            memory_share=memory(self.training, kept) / (self.memory_mb * 1e6),
+            memory_share=memory(self.training, self.healthy) / (self.memory_mb * 1e6),
             slots=tuple(slots),
         )
 
@@ -261,6 +281,7 @@ class Trainer(Actor):
         if self.phase != "halted":
             self._enter("checkpointing")
             self._checkpoint(context)
+            self._read_clock(context, "ends")
         context.send("telemetry", telemetry_packet(context, self))
         self.training.host_tally = type(self.training.host_tally)()
         if self.phase == "halted":
@@ -270,6 +291,21 @@ class Trainer(Actor):
             return
         self._enter("training")
         context.wake(1, "block")
+
+    def _read_clock(self, context: Context, moment: str) -> None:
+        if self.is_live:
+            context.effect(ReadClock(moment), delay=1, to="clock")
+
+    @on_outcome("clock")
+    def see_clock(self, context: Context, outcome: Outcome) -> None:
+        """Under the live clock: a boundary that took too long is told, and the next epoch asks nobody."""
+        assert isinstance(outcome.effect, ReadClock), "no other effect is asked for"
+        self.clock[outcome.effect.moment] = int(outcome.value)
+        took = (self.clock["ends"] - self.clock["begins"]) / 1e6 if outcome.effect.moment == "ends" else 0.0
+        if took > self.hook_ms:
+            self.late += 1
+            self.is_conservative = True
+            self._alarm(context, EmergencyLevel.ELEVATED, "hook_budget", milliseconds=f"{took:.3f}")
 
     def _apply(self, context: Context) -> None:
         for order in self.waiting:
@@ -370,16 +406,9 @@ class Trainer(Actor):
             "faults": self.faults,
             "rollbacks": self.rollbacks,
             "decisions_missed": self.missed,
+            "boundaries_late": self.late,
         }
 
     def charts(self) -> Iterable[Chart]:
         """The learning curve."""
         return [learning_chart(self.curve)]
-
-
-def _bytes(tree: Any) -> int:
-    if isinstance(tree, np.ndarray):
-        return int(tree.nbytes)
-    if isinstance(tree, Mapping):
-        return sum(map(_bytes, tree.values()))
-    return sum(map(_bytes, tree)) if isinstance(tree, list) else 0

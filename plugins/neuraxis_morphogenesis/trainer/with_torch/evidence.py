@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
 import torch
 
 from neuraxis_morphogenesis.contracts import SeedLifecycleStage as Stage
@@ -84,16 +88,24 @@ def interface(training: Training, slot: Slot) -> dict[str, float]:
     return {"interface": float(fits), "resumable": float(torch.equal(before, after) and torch.equal(out, probe))}
 
 
-def memory(training: Training, kept: int) -> int:
+def memory(training: Training, healthy: Sequence[Mapping[str, Any]]) -> int:
     """Return the bytes that a training holds: weights, gradients, optimisers, teacher, and states kept.
 
     Args:
         training: The training.
-        kept: Bytes of the healthy states.
+        healthy: States that are kept to go back to.
     """
     weights = sum(map(size_of, training.network.tensors().values()))
     teacher = 0 if training.teacher is None else size_of(training.teacher.parameters())
     gradients = sum(
         size_of([p.grad for p in each if p.grad is not None]) for each in training.network.owners().values()
     )
-    return weights + gradients + teacher + training.optimisers.size() + kept
+    return weights + gradients + teacher + training.optimisers.size() + sum(map(_bytes, healthy))
+
+
+def _bytes(tree: Any) -> int:
+    if isinstance(tree, np.ndarray):
+        return int(tree.nbytes)
+    if isinstance(tree, Mapping):
+        return sum(map(_bytes, tree.values()))
+    return sum(map(_bytes, tree)) if isinstance(tree, list) else 0
