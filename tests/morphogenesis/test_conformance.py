@@ -17,7 +17,7 @@ from tests.morphogenesis.gardener import garden, resource
 FOLDER = Path(tempfile.gettempdir())
 
 
-@pytest.mark.slow
+@pytest.mark.prove
 class TestGarden(ActorSuite):
     """A seed that germinates, learns and is blended in."""
 

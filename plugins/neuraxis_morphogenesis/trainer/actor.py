@@ -108,6 +108,7 @@ class Trainer(Actor):
     curve: list[list[float]] = state(factory=list)
     tested: dict[str, float] = state(factory=dict)
     clock: dict[str, int] = state(factory=dict)
+    layers: dict[str, float] = state(factory=dict)
     late: int = state(0)
 
     def setup(self) -> None:
@@ -213,9 +214,11 @@ class Trainer(Actor):
         return sum(self.training.faults.values())
 
     def _end_epoch(self, context: Context) -> None:
+        from neuraxis_morphogenesis.trainer.with_torch.layers import layer_metrics
         from neuraxis_morphogenesis.trainer.with_torch.validation import validate
 
         self._enter("validating")
+        self.layers = layer_metrics(self.training)  # now: gradients are no state, and a resumed run would have none
         self.epoch, self.cursor = self.epoch + 1, 0
         found = validate(self.training.network, self._data.validation, context.stream("credit"))
         self.validated = {"accuracy": found.accuracy, "loss": found.loss}

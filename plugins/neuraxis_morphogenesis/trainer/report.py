@@ -33,8 +33,6 @@ def now_ns(context: Context) -> int:
 
 def state_packet(context: Context, trainer: Trainer, states: Sequence[SeedState]) -> SystemStatePacket:
     """Return the whole state at the end of an epoch. What could not be measured, or is no number, is left out."""
-    from neuraxis_morphogenesis.trainer.with_torch.layers import layer_metrics
-
     training = trainer.training
     tally = training.host_tally
     last, before = trainer.curve[-1], trainer.curve[-2] if len(trainer.curve) > 1 else trainer.curve[-1]
@@ -54,7 +52,7 @@ def state_packet(context: Context, trainer: Trainer, states: Sequence[SeedState]
         "clip_norm": trainer.gradient_max,
         "parameters": float(training.parameters()),
         "progress": trainer.progress,
-        **layer_metrics(training),
+        **trainer.layers,
     }
     return SystemStatePacket(
         current_epoch=trainer.epoch,

@@ -97,9 +97,8 @@ def memory(training: Training, healthy: Sequence[Mapping[str, Any]]) -> int:
     """
     weights = sum(map(size_of, training.network.tensors().values()))
     teacher = 0 if training.teacher is None else size_of(training.teacher.parameters())
-    gradients = sum(
-        size_of([p.grad for p in each if p.grad is not None]) for each in training.network.owners().values()
-    )
+    learned = [each for owned in training.network.owners().values() for each in owned if each.requires_grad]
+    gradients = size_of(learned)  # as large as what they change
     return weights + gradients + teacher + training.optimisers.size() + sum(map(_bytes, healthy))
 
 
