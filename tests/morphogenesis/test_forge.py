@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from neuraxis_morphogenesis.blueprints.site import Site
 
 torch = pytest.importorskip("torch")
 
-from neuraxis_morphogenesis.blueprints.with_torch import load  # noqa: E402 - torch may be absent
+from neuraxis_morphogenesis.blueprints.with_torch import build, load  # noqa: E402 - torch may be absent
 
 SITE = Site("features", (16,))
 ROOMY = Limits(memory_bytes=8 * GIB, cpu_s=600, wall_s=600.0, file_bytes=2**20)
@@ -185,6 +186,18 @@ for name in library.names():
     seen.append(name[:5])
 print(json.dumps(seen))
 """
+
+
+@pytest.mark.slow
+def test_one_process_compiles_more_kinds_of_modules_than_torch_expects(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))  # all but the machine code
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    for number in (2, 3, 5, 8, 9, 10, 11, 12, 14, 21, 42):
+        module = build(grant(f"BP{number:03}", SITE, approved=["BP042"]), seed=0)
+        x = torch.rand(4, 16) - 0.5
+        assert torch.equal(load.machine_code(module, str(tmp_path))(x), x)
 
 
 @pytest.mark.prove

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,9 @@ from neuraxis_morphogenesis.blueprints.with_torch import Graft, blank
 
 CACHE_VARIABLE: Final = "NEURAXIS_CACHE"
 """Environment variable: where machine code is kept."""
+
+COMPILED_MAX: Final = 4096
+"""Modules that one process may compile."""
 
 
 @final
@@ -72,6 +76,10 @@ def machine_code(module: torch.nn.Module, cache: str) -> Callable[[torch.Tensor]
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     # torch reads its environment when it compiles; one process compiles for one torch and one processor
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder)
+    # all blueprints share one `forward`, and torch counts what it compiles by that function
+    config = importlib.import_module("torch._dynamo.config")
+    for name in ("recompile_limit", "accumulated_recompile_limit"):
+        setattr(config, name, max(getattr(config, name), COMPILED_MAX))
     compiled: Callable[[torch.Tensor], torch.Tensor] = torch.compile(module, fullgraph=True, dynamic=False)
     return compiled
 
