@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from neuraxis.seams.transport import Link, Transport
 
 ORDER_S: Final = 0.2
+LEAVE_S: Final = 5.0
+"""How long workers that are done are waited for; their last word may be lost."""
+
 STATUS_S: Final = 0.5
 SNAPSHOT_S: Final = 2.0
 """Least seconds between two snapshots, where the scenario does not say when to take them."""
@@ -142,6 +145,7 @@ class Conductor:
         self._rolling: list[int] = []
         self._rolls_on: tuple[int, int] | None = None
         self._has_just_begun = False
+        self._done_since = 0.0
         self._began = time.monotonic()
 
     def start(self) -> None:
@@ -168,7 +172,7 @@ class Conductor:
         now = time.monotonic()
         ordered = told = -1.0
         snapshots = _Snapshots(now)
-        while not self._have_left():
+        while not self._have_left(now):
             frame = self._link.receive(ORDER_S / 4)
             if frame is not None:
                 self._take(frame)
@@ -211,9 +215,13 @@ class Conductor:
                 if head.incarnation == self.conduct.incarnations[head.source]:
                     self._watched[head.source].is_awaited = False
 
-    def _have_left(self) -> bool:
+    def _have_left(self, now: float) -> bool:
+        """Tell whether all is written down, and all have left or had time to."""
         if not self.conduct.is_done:
+            self._done_since = now
             return False
+        if now - self._done_since > LEAVE_S:
+            return True
         waits = [
             worker
             for worker, each in self._watched.items()

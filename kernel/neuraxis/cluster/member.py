@@ -180,11 +180,15 @@ class Member:
             del self._outbox[index]
             self._digests.pop(index, None)
         if order.finished and self.state == "done":
-            self.state = "leaving"
+            self._leave("")
         if order.incarnations.get(self._me, 1) > self._incarnation:
-            self.state, self.away = "leaving", "another process took its place"
+            self._leave("another process took its place")
         elif self._me in order.away:
-            self.state, self.away = "leaving", order.away[self._me]
+            self._leave(order.away[self._me])
+
+    def _leave(self, reason: str) -> None:
+        self.state, self.away = "leaving", reason
+        self._reported = -1.0  # the conductor waits for this word
 
     # -------------------------------------------------------------------------------- work
 
