@@ -40,14 +40,16 @@ def worker(
     from neuraxis.cluster.conductor import stable_tick
     from neuraxis.cluster.epoch import transport_of
     from neuraxis.cluster.folder import processes_of, read_plan
-    from neuraxis.cluster.worker import leashed, serve
+    from neuraxis.cluster.worker import leashed, pin, serve
     from neuraxis.logs import set_up
 
-    leashed()
+    is_child = leashed()
     set_up(log)
     plan = read_plan(run)
     me = index if index is not None else _own_index()
     _require_worker(me, len(plan.workers))
+    if is_child:
+        pin(me, len(plan.workers))
     number = incarnation if incarnation is not None else len(processes_of(run, me)) + 1
     tick = from_tick if from_tick is not None else stable_tick(run)
     left = serve(run, me, number, tick, transport_of(transport or plan.transport))
