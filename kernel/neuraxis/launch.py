@@ -137,7 +137,7 @@ def new_sink(
     make_folder(folder)
     writer = JournalWriter(folder / JOURNAL_NAME, durable=durable)
     try:
-        if _has_begun(writer.path):
+        if has_begun(writer.path):
             remedy = f"Go on with it: neuraxis resume {folder}. Or choose another folder."
             raise UsageInvalid(what=f"{folder} holds a run already", remedy=remedy)
         writer.go_on(end=len(MAGIC), chain=START_OF_CHAIN)  # a crash may have left half of a header
@@ -155,7 +155,8 @@ def _sweep_all(folder: Path) -> None:
         sweep(place)
 
 
-def _has_begun(path: Path) -> bool:
+def has_begun(path: Path) -> bool:
+    """Tell whether a journal holds the header of a run, also if it is damaged."""
     try:
         read_journal(path, {}, header_only=True)
     except FileUnusable:

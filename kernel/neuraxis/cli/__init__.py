@@ -15,6 +15,7 @@ VERBS: Final = {
     "why": "Walk from a message back to what caused it.",
     "graph": "Show a scenario's actors and channels.",
     "worker": "Work for a run on several workers.",
+    "deploy": "Write what runs a scenario on Kubernetes.",
     "partition": "Measure a scenario, and cut it for several workers.",
     "top": "Watch a run on several workers.",
     "explore": "Search for failures with seeded faults.",

@@ -33,6 +33,9 @@ def run(
     folder: Annotated[
         Path | None, typer.Option(help="Run folder, instead of runs/SCENARIO-TIME.", show_default=False)
     ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in --folder if it has begun, as `neuraxis resume`.")
+    ] = False,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes that share the run; the bits stay.", show_default=False)
     ] = None,
@@ -60,6 +63,21 @@ def run(
     from neuraxis.snapshot.sign import Signer
 
     set_up(log)
+    if resume and _has_begun(folder):
+        from neuraxis.cli.resume_verb import resume as go_on
+
+        assert folder is not None, "it holds a run"
+        go_on(
+            folder,
+            backend=backend,
+            workers=workers,
+            transport=transport,
+            launcher=launcher,
+            patience=patience,
+            json=json,
+            log=log,
+        )
+        return
     overrides = [*(set_ or []), *_as_overrides(until, trace)]
     if workers is not None:
         from neuraxis.cli.drive_workers import complete_on_workers, places_in
@@ -83,6 +101,15 @@ def run(
     )
     sim.signer = signer
     raise typer.Exit(complete(sim, opened, opened.resolved.until, report=report, as_json=json))
+
+
+def _has_begun(folder: Path | None) -> bool:
+    from neuraxis.errors import UsageInvalid
+    from neuraxis.launch import JOURNAL_NAME, has_begun
+
+    if folder is None:
+        raise UsageInvalid(what="--resume does not say which run to go on with", remedy="Name its --folder, too.")
+    return has_begun(folder / JOURNAL_NAME)
 
 
 def _as_overrides(until: str | None, trace: str | None) -> list[str]:

@@ -30,21 +30,31 @@ def worker(
     transport: Annotated[str | None, typer.Option(help="Where to meet the others, instead of what the plan says.")] = (
         None
     ),
+    wait: Annotated[
+        float | None,
+        typer.Option(min=0.0, help="Seconds to wait for the run to begin, and for its merge at the end."),
+    ] = None,
     log: LogOption = "INFO",
 ) -> None:
     """Work for a run that `neuraxis run --workers` conducts.
 
     Started by the conductor; or, with `--launcher join`, by whoever runs workers: a StatefulSet, a Slurm step, a
-    person. Secrets of the transport come from the environment.
+    person. Secrets of the transport come from the environment. With `--wait` it may start before the run, and
+    whoever starts it again whenever it ends does no harm; where the run is over, it ends at once.
     """
+    from neuraxis.cli.terminal import tell_operator
     from neuraxis.cluster.conductor import stable_tick
     from neuraxis.cluster.epoch import transport_of
     from neuraxis.cluster.folder import processes_of, read_plan
-    from neuraxis.cluster.worker import leashed, pin, serve
+    from neuraxis.cluster.member import REPLACED
+    from neuraxis.cluster.worker import await_merge, await_plan, leashed, pin, serve
     from neuraxis.logs import set_up
 
     is_child = leashed()
     set_up(log)
+    if wait is not None and not await_plan(run, wait, tell_operator):
+        tell_operator(f"the run in {run} is over")
+        return
     plan = read_plan(run)
     me = index if index is not None else _own_index()
     _require_worker(me, len(plan.workers))
@@ -55,6 +65,8 @@ def worker(
     left = serve(run, me, number, tick, transport_of(transport or plan.transport))
     if left:
         print(f"worker {me} leaves: {left}")
+    if wait is not None and left != REPLACED:
+        await_merge(run, plan.epoch, wait)
 
 
 def _own_index() -> int:

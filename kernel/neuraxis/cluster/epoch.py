@@ -66,16 +66,14 @@ class Wish(Struct, frozen=True):
     patience: float = 60.0
 
 
-def transport_of(url: str, plugins: Plugins | None = None) -> Transport:
-    """Return the transport that a URL names; it connects nowhere yet.
+def maker_of(scheme: str, plugins: Plugins | None = None) -> Callable[[str], Transport]:
+    """Return what makes a transport of a URL with that scheme.
 
     Raises:
-        UsageInvalid: No plugin offers its scheme.
-        TransportUnusable: The URL is none of its kind.
+        UsageInvalid: No plugin offers it.
     """
-    scheme = url.partition(":")[0]
     if scheme == "local":
-        return Local(url)
+        return Local
     offered = dict(plugins.transports) if plugins is not None else {}
     if scheme not in offered:
         offered.update(Plugins(["transports"]).transports)  # no result depends on it, so no scenario need name it
@@ -83,7 +81,17 @@ def transport_of(url: str, plugins: Plugins | None = None) -> Transport:
         raise UsageInvalid(
             what=f"no plugin offers a transport {scheme!r}", remedy=suggestion(scheme, ["local", *offered])
         )
-    return offered[scheme](url)
+    return offered[scheme]
+
+
+def transport_of(url: str, plugins: Plugins | None = None) -> Transport:
+    """Return the transport that a URL names; it connects nowhere yet.
+
+    Raises:
+        UsageInvalid: No plugin offers its scheme.
+        TransportUnusable: The URL is none of its kind.
+    """
+    return maker_of(url.partition(":")[0], plugins)(url)
 
 
 def launcher_of(name: str, plugins: Plugins) -> Launcher:

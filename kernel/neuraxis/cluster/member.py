@@ -53,6 +53,10 @@ class _Own(NamedTuple):
     failure: Failure | None
 
 
+REPLACED: Final = "another process took its place"
+"""Why a worker leaves that was taken for dead, or is restarted."""
+
+
 @final
 class Member:
     """One worker of a distributed run.
@@ -182,7 +186,7 @@ class Member:
         if order.finished and self.state == "done":
             self._leave("")
         if order.incarnations.get(self._me, 1) > self._incarnation:
-            self._leave("another process took its place")
+            self._leave(REPLACED)
         elif self._me in order.away:
             self._leave(order.away[self._me])
 

@@ -121,7 +121,10 @@ def merge(
 
 def clear(run: Path) -> None:
     """Remove the folders of workers, whose records are merged."""
-    shutil.rmtree(run / WORKERS, ignore_errors=False)
+    aside = run / f"{WORKERS}.merged"
+    shutil.rmtree(aside, ignore_errors=True)
+    (run / WORKERS).rename(aside)  # at once: a worker that has not heard yet that the run is over may write into it
+    shutil.rmtree(aside, ignore_errors=True)  # a network file system keeps what such a worker has open
 
 
 def _all_told(run: Path, plan: Plan) -> tuple[Told, ...]:

@@ -16,16 +16,17 @@ import msgspec
 
 from neuraxis.cluster.batch import Report, encode
 from neuraxis.cluster.bulk import Bulk
-from neuraxis.cluster.folder import ALIVE_NAME, folder_of, open_part, read_plan
+from neuraxis.cluster.folder import ALIVE_NAME, folder_of, open_part, plan_path, read_plan
 from neuraxis.cluster.launchers import LEASH
 from neuraxis.cluster.member import Member
-from neuraxis.errors import NeuraxisError, WorkerLost
+from neuraxis.errors import NeuraxisError, UsageInvalid, WorkerLost
 from neuraxis.files import make_folder
 from neuraxis.journal.read import read_journal
-from neuraxis.launch import JOURNAL_NAME, reopen, require_same_code
+from neuraxis.launch import JOURNAL_NAME, has_begun, reopen, require_same_code
 from neuraxis.seams.transport import CONDUCTOR
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from neuraxis.cluster.plan import Plan
@@ -34,6 +35,12 @@ if TYPE_CHECKING:
 BEAT_S: Final = 1.0
 LOOK_S: Final = 0.05
 """Longest wait for a frame between two looks at the clock."""
+
+PLAN_LOOK_S: Final = 0.5
+"""Seconds between two looks for a plan."""
+
+TELL_S: Final = 30.0
+"""Seconds between two lines about waiting."""
 
 LOOKS_KEPT: Final = 30
 """Looks at what the worker computes that `neuraxis top` tells of; there is one a beat. Each takes the worker's time."""
@@ -136,6 +143,60 @@ def leashed() -> bool:
 
     threading.Thread(target=watch, name="leash", daemon=True).start()
     return True
+
+
+def await_plan(run: Path, seconds: float, tell: Callable[[str], None]) -> bool:
+    """Wait until workers own a run. Returns False if the run is over.
+
+    Args:
+        run: The run folder; it need not be there yet.
+        seconds: How long at most.
+        tell: Takes a line about the wait, now and then.
+
+    Raises:
+        UsageInvalid: Nobody began the run in this time.
+        PluginUnusable, JournalDamaged: What is there of it cannot be used.
+    """
+    journal = run / JOURNAL_NAME
+    began, told, size = time.monotonic(), 0.0, -1
+    while True:
+        if plan_path(run).is_file():
+            if has_begun(journal):  # the header comes after the plan
+                return True
+        elif (now := _size_of(journal)) != size:
+            size = now
+            if has_begun(journal) and _is_over(run):
+                return False
+        waited = time.monotonic() - began
+        if waited >= seconds:
+            raise UsageInvalid(
+                what=f"nobody began a run in {run} within {seconds:g} s",
+                remedy=f"neuraxis run SCENARIO --workers N --launcher join --folder {run}; or wait longer: --wait.",
+            )
+        if waited >= told:
+            tell(f"waiting for a run in {run}: {waited:.0f} s of {seconds:g} s")
+            told = waited + TELL_S
+        time.sleep(min(PLAN_LOOK_S, seconds - waited))
+
+
+def _size_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1  # not there yet
+
+
+def _is_over(run: Path) -> bool:
+    opened, wiring, path = reopen(run, shards=frozenset())
+    return read_journal(path, opened.blueprint.messages(wiring), tolerate_damage=True).ended() is not None
+
+
+def await_merge(run: Path, epoch: int, seconds: float) -> None:
+    """Wait until the conductor has merged what the workers of an epoch wrote, so that nobody joins it again."""
+    until = time.monotonic() + seconds
+    with contextlib.suppress(UsageInvalid):  # the plan went away while it was read
+        while time.monotonic() < until and plan_path(run).is_file() and read_plan(run).epoch == epoch:
+            time.sleep(PLAN_LOOK_S)
 
 
 def serve(run: Path, me: int, incarnation: int, tick: int, transport: Transport) -> str:
