@@ -223,7 +223,7 @@ SAYS = {
     "graph": [RING],
     "explore": [RING, "--cases", "2", "--until", "9"],
     "partition": [RING, "--ticks", "200"],
-    "deploy kubernetes": [RING, *["--workers", "2", "--image", "i:1", "--transport", "nats://broker", "--claim", "runs"]],
+    "deploy kubernetes": [RING, "--workers", "2", "--image", "i:1", "--transport", "nats://broker", "--claim", "c"],
     "top": ["WATCHED"],
     "golden check": [str(ROOT / "golden" / "raster.json")],
     "inspect": ["spikes", "SPIKES", "--backend", "numpy"],
