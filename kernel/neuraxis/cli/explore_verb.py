@@ -30,6 +30,24 @@ def explore(
     plan: Annotated[str | None, typer.Option(help='Try this plan only: "crash a at 5; restart at 9".')] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="Change a value, as for run.")] = None,
     backend: Annotated[str | None, typer.Option(help="What computes networks.")] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Search over real processes: strike runs on so many workers.", show_default=False),
+    ] = None,
+    transport: Annotated[
+        str, typer.Option(help="With --workers: local:, nats://HOST:PORT, redis://HOST:PORT. A broker must run.")
+    ] = "local:",
+    faults: Annotated[int, typer.Option(help="With --workers: faults that must happen.", min=1)] = 20,
+    patience: Annotated[
+        float, typer.Option(help="With --workers: seconds of silence after which a worker counts as lost.", min=1.0)
+    ] = 6.0,
+    restart: Annotated[
+        str | None,
+        typer.Option(
+            help="With --workers: the command that restarts the broker. Without it, the broker is not restarted.",
+            show_default=False,
+        ),
+    ] = None,
     json: JsonOption = False,
     log: LogOption = "ERROR",
 ) -> None:
@@ -37,6 +55,10 @@ def explore(
 
     A failure is shrunk to the fewest faults, and printed with the one command that reproduces it.
     Exit code 1 if an invariant breaks or an actor fails, 3 if two runs that must agree do not.
+
+    With --workers, real processes are killed and stopped, frames between them are lost, repeated, delayed and cut,
+    connections to a broker break, and every run is compared with one process: exit code 3 if a result differs, 1 after
+    a hang or an error.
     """
     from neuraxis.cli.progress import progress
     from neuraxis.explore.search import Found, search
@@ -46,6 +68,13 @@ def explore(
     from neuraxis.logs import set_up
 
     set_up(log)
+    if workers is not None:
+        from neuraxis.cli.explore_workers import Asked, explore_workers
+        from neuraxis.cluster.epoch import Wish
+
+        wish = Wish(workers, transport, patience=patience)
+        asked = Asked(scenario, wish, seed, faults, until, plan, tuple(set_ or []), backend, restart)
+        raise typer.Exit(explore_workers(asked, as_json=json))
     opened = open_scenario(scenario, overrides=set_ or [], backend=backend)
     last = until if until is not None else min(opened.resolved.until, UNTIL_MAX)
 
@@ -53,11 +82,11 @@ def explore(
         return _broken_invariant(opened, sim)
 
     if plan is not None:
-        faults = parse_plan(plan)
-        check_plan(faults, opened.resolved.wiring)
+        planned = parse_plan(plan)
+        check_plan(planned, opened.resolved.wiring)
         every = max(1, last // 20)
-        trial = run_trial(opened.blueprint, faults, until=last, check_every=every, invariant=invariant, key=seed)
-        silent = len(set(faults) - trial.fired)
+        trial = run_trial(opened.blueprint, planned, until=last, check_every=every, invariant=invariant, key=seed)
+        silent = len(set(planned) - trial.fired)
         fired = {str(fault): 1 for fault in sorted(trial.fired)}
         found = Found(1, fired, silent, trial if trial.broken is not None else None)
     else:

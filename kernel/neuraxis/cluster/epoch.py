@@ -118,7 +118,16 @@ class Epoch:
     """
 
     def __init__(
-        self, opened: Opened, folder: Path, sink: FileSink, wish: Wish, *, number: int, base: str, signer: Signer | None
+        self,
+        opened: Opened,
+        folder: Path,
+        sink: FileSink,
+        wish: Wish,
+        *,
+        number: int,
+        base: str,
+        signer: Signer | None,
+        launcher: Launcher | None = None,
     ) -> None:
         """Make the plan, reserve the run's name at the transport, and join it.
 
@@ -134,7 +143,7 @@ class Epoch:
         wiring = opened.resolved.wiring
         owners = by_hand(wiring, wish.places, wish.workers) if wish.places else cut(wiring, wish.workers)
         transport = transport_of(wish.transport, opened.plugins)
-        launcher = launcher_of(wish.launcher, opened.plugins)
+        launcher = launcher or launcher_of(wish.launcher, opened.plugins)
         transport.check()
         key = re.sub(r"[^A-Za-z0-9_.-]+", "-", f"{folder.name}.{number}")
         transport.create(key)
@@ -235,7 +244,9 @@ class Epoch:
         self._sink.close()
 
 
-def begin(opened: Opened, folder: Path, wish: Wish, *, signer: Signer | None = None) -> Epoch:
+def begin(
+    opened: Opened, folder: Path, wish: Wish, *, signer: Signer | None = None, launcher: Launcher | None = None
+) -> Epoch:
     """Begin a new run on workers.
 
     Args:
@@ -243,6 +254,7 @@ def begin(opened: Opened, folder: Path, wish: Wish, *, signer: Signer | None = N
         folder: The run folder.
         wish: How to distribute it.
         signer: Signs snapshots of the whole run.
+        launcher: Starts workers, instead of the one that the wish names.
 
     Raises:
         UsageInvalid, TransportUnusable, FileUnusable: It cannot be distributed so, or not written there.
@@ -251,7 +263,7 @@ def begin(opened: Opened, folder: Path, wish: Wish, *, signer: Signer | None = N
     messages = opened.blueprint.messages(wiring)
     sink = new_sink(folder, messages, opened.plugins, durable=opened.settings.durable)
     try:
-        epoch = Epoch(opened, folder, sink, wish, number=1, base="", signer=signer)
+        epoch = Epoch(opened, folder, sink, wish, number=1, base="", signer=signer, launcher=launcher)
         try:
             settings = replace(opened.settings, extra={**opened.settings.extra, "workers": wish.workers})
             sink.append(header_of(folder.name, opened.blueprint, wiring, settings, opened.plugins.lock()))

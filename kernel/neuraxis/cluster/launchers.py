@@ -22,7 +22,7 @@ LEASH: Final = "NEURAXIS_WORKER_LEASH"
 
 
 @final
-class _Process:
+class Process:
     """A child of this process."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
@@ -42,11 +42,16 @@ class _Process:
             self._process.stdin.close()
 
 
-def _spawn(command: list[str], log: Path, environment: dict[str, str]) -> _Process:
+def spawn(command: list[str], log: Path, environment: dict[str, str]) -> Process:
+    """Start a child process with its output in a file.
+
+    Raises:
+        FileUnusable: The file cannot be written, or the program not be started.
+    """
     make_folder(log.parent)
     try:
         with log.open("ab") as output:
-            return _Process(
+            return Process(
                 subprocess.Popen(
                     command,
                     stdin=subprocess.PIPE,
@@ -70,7 +75,7 @@ class Local:
     def start(self, arguments: list[str], log: Path) -> Started:
         """Start a child process; it ends when this process does, however that comes about."""
         command = [sys.executable, "-m", "neuraxis", *arguments]
-        return _spawn(command, log, {**os.environ, LEASH: "1"})
+        return spawn(command, log, {**os.environ, LEASH: "1"})
 
 
 @final
@@ -89,7 +94,7 @@ class Slurm:
                 remedy="Run this command in one: salloc or sbatch first. Or leave out --launcher slurm.",
             )
         step = [srun, "--ntasks=1", "--nodes=1", "--exact", "--kill-on-bad-exit=0", "--job-name=neuraxis-worker"]
-        return _spawn([*step, sys.executable, "-m", "neuraxis", *arguments], log, dict(os.environ))
+        return spawn([*step, sys.executable, "-m", "neuraxis", *arguments], log, dict(os.environ))
 
 
 @final

@@ -162,6 +162,8 @@ class Member:
             known = self._digests.get(batch.index, {}).get(batch.source)
             if known is not None and known != batch.digest:
                 raise _differs(batch.source, batch.index)
+            if (batch.index + 1) % AGAIN_MAX == 0:  # its sender catches up: it need not wait and ask for what follows
+                self._send_again(batch.source, batch.index + 1)
         elif batch.index <= awaited + AHEAD:
             first = self._pending.setdefault(batch.index, {}).setdefault(batch.source, (batch, rest))
             if first[0].digest != batch.digest:

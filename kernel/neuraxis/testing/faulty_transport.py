@@ -85,12 +85,13 @@ class FaultyLink:
     """A link that has faults when it sends.
 
     Attributes:
+        faults: How often what goes wrong from now on.
         fired: How often each fault struck: faults that did not strike prove nothing.
     """
 
     def __init__(self, link: Link, faults: FrameFaults, stream: Stream) -> None:
         self._link = link
-        self._faults = faults
+        self.faults = faults
         self._stream = stream
         self._frames = 0
         self._calls = 0
@@ -101,7 +102,7 @@ class FaultyLink:
     def send(self, member: int, parts: Sequence[Buffer]) -> None:
         """Send one frame, or lose, repeat or hold it."""
         self._let_go()
-        faults = self._faults
+        faults = self.faults
         self._frames += 1
         lose, repeat, delay, cut = self._stream.at(self._frames).random(4)
         if cut < faults.cut and self._frames > self._cut_until:
