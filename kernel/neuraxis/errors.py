@@ -448,7 +448,7 @@ class WorkerFailed(RunError):
     text: str
 
     def message(self) -> str:
-        return f"worker {self.worker}: {self.text}"
+        return f"worker {self.worker}: {self.text.rstrip('.')}. Correct that; neuraxis resume RUN goes on."
 
 
 class TransportFailed(RunError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, final
 
@@ -16,7 +17,7 @@ from neuraxis.hooks import API_VERSION, Manifest
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
-    from types import ModuleType
+    from types import CodeType, ModuleType
 
 GROUP: Final = "neuraxis.plugins"
 
@@ -128,7 +129,7 @@ def load_file(name: str, folder: Path) -> Loaded:
         remedy = suggestion(path.name, near) if near else "Restore it, or correct its name."
         raise PluginUnusable(plugin=name, reason=f"there is no file {path}", remedy=remedy)
     module_name = f"neuraxis_scenario_{path.stem}"
-    spec = importlib.util.spec_from_file_location(module_name, path)
+    spec = importlib.util.spec_from_file_location(module_name, path, loader=_FromSource(module_name, str(path)))
     assert spec is not None, "a path ending in .py has a loader"
     assert spec.loader is not None, "a path ending in .py has a loader"
     module = importlib.util.module_from_spec(spec)
@@ -145,6 +146,18 @@ def load_file(name: str, folder: Path) -> Loaded:
         ) from error
     manifest = _manifest(name, module)
     return Loaded(Source(name, name, manifest.version, module_name, path), manifest, module)
+
+
+class _FromSource(SourceFileLoader):
+    """Compiles a file whenever it is loaded, and keeps nothing of it.
+
+    Python would put bytecode beside the file: into run folders; and what a full disk tore there, it would trip over.
+    """
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        code: CodeType = self.source_to_code(self.get_data(path), path)
+        return code
 
 
 def _line_in(error: BaseException, path: Path) -> str:
