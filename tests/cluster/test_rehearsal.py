@@ -150,6 +150,12 @@ def test_one_seed_gives_one_course_of_events(tmp_path: Path) -> None:
     assert courses[0] == courses[1]
 
 
+def test_a_worker_that_is_killed_right_after_its_snapshot_can_still_catch_up(tmp_path: Path) -> None:
+    """Its own word of that snapshot must not let others forget what its next process needs."""
+    opened = open_scenario(ROOT / "scenarios" / "raster.toml", overrides=["scenario.until=100"])
+    _same(opened, tmp_path, range(3, 4), STORM)
+
+
 @pytest.mark.prove
 @pytest.mark.parametrize(("name", "until"), [("ring", 2_000), ("raster", 100), ("digits", 400), ("web", 60)])
 def test_twenty_random_partitions_of_each_scenario_have_the_same_bits(tmp_path: Path, name: str, until: int) -> None:

@@ -59,6 +59,7 @@ class Conduct:
         """Take note that a worker gets another process, and return its incarnation."""
         self.incarnations[worker] += 1
         self.reports.pop(worker, None)
+        self.kept[worker].clear()  # it begins at what is stable now, so nothing later may become stable by its past
         self._asked_at = -1  # what was asked for may never be complete
         return self.incarnations[worker]
 
