@@ -117,9 +117,9 @@ def barrier(rounds: int) -> list[Row]:
         }
         nats, redis = (servers[kind].url for kind in (NatsServer, RedisServer))
         peers: list[tuple[str, str, float, int, Callable[[], float]]] = [
-            ("local", "local:", 0.25, 30_000, lambda: bare._rate(bare._pipe, context.Pipe(), 30_000, 64)),
-            ("NATS", nats, 0.45, 3_000, lambda: bare._rate(bare._bare_nats, nats, 3_000, 64)),
-            ("Redis", redis, 0.45, 3_000, lambda: bare._rate(bare._bare_redis, redis, 3_000, 64)),
+            ("local", "local:", 0.25, 30_000, lambda: bare.rate(bare.bare_pipe, context.Pipe(), 30_000, 64)),
+            ("NATS", nats, 0.45, 3_000, lambda: bare.rate(bare.bare_nats, nats, 3_000, 64)),
+            ("Redis", redis, 0.45, 3_000, lambda: bare.rate(bare.bare_redis, redis, 3_000, 64)),
         ]
         for name, url, bar, count, peer in peers:
             pairs = [(rate(folder, url, ticks=count, delay=1), peer()) for _ in range(rounds)]

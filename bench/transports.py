@@ -62,7 +62,7 @@ def _ours(url: str, member: int, count: int, size: int, meet: Callable[[], None]
     return took
 
 
-def _pipe(ends: Any, member: int, count: int, size: int, meet: Callable[[], None]) -> float:
+def bare_pipe(ends: Any, member: int, count: int, size: int, meet: Callable[[], None]) -> float:
     end = ends[member - 1]
     frame = bytes(size)
     meet()
@@ -77,7 +77,7 @@ def _pipe(ends: Any, member: int, count: int, size: int, meet: Callable[[], None
     return time.perf_counter() - began
 
 
-def _bare_redis(url: str, member: int, count: int, size: int, meet: Callable[[], None]) -> float:
+def bare_redis(url: str, member: int, count: int, size: int, meet: Callable[[], None]) -> float:
     import redis
 
     writer, reader = redis.Redis.from_url(url), redis.Redis.from_url(url)
@@ -102,7 +102,7 @@ def _bare_redis(url: str, member: int, count: int, size: int, meet: Callable[[],
     return took
 
 
-def _bare_nats(url: str, member: int, count: int, size: int, meet: Callable[[], None]) -> float:
+def bare_nats(url: str, member: int, count: int, size: int, meet: Callable[[], None]) -> float:
     import nats
     from nats.js.api import StreamConfig
 
@@ -143,7 +143,7 @@ def _process(work: Any, what: Any, member: int, count: int, size: int, barrier: 
         answers.put(count / took)
 
 
-def _rate(work: Any, what: Any, count: int, size: int) -> float:
+def rate(work: Any, what: Any, count: int, size: int) -> float:
     """Exchanges per second."""
     context = multiprocessing.get_context("fork")
     barrier, answers = context.Barrier(2), context.SimpleQueue()
@@ -166,13 +166,13 @@ def _our_rate(url: str, count: int, size: int) -> float:
     transport = _transport(url)
     transport.create(RUN)
     try:
-        return _rate(_ours, transport.url, count, size)
+        return rate(_ours, transport.url, count, size)
     finally:
         transport.remove(RUN)
 
 
 def _compare(name: str, url: str, bare: Any, what: Any, count: int, size: int, repeats: int) -> None:
-    pairs = [(_our_rate(url, count, size), _rate(bare, what(), count, size)) for _ in range(repeats)]
+    pairs = [(_our_rate(url, count, size), rate(bare, what(), count, size)) for _ in range(repeats)]
     ours, theirs = (statistics.median(column) for column in zip(*pairs, strict=True))
     print(
         json.dumps(
@@ -202,8 +202,8 @@ def main() -> None:
 
     if "local" in only:
         context = multiprocessing.get_context("fork")
-        _compare("local", "local:", _pipe, context.Pipe, *facts)
-    for name, kind, bare in (("redis", RedisServer, _bare_redis), ("nats", NatsServer, _bare_nats)):
+        _compare("local", "local:", bare_pipe, context.Pipe, *facts)
+    for name, kind, bare in (("redis", RedisServer, bare_redis), ("nats", NatsServer, bare_nats)):
         if name in only:
             with tempfile.TemporaryDirectory() as folder, kind(Path(folder)) as server:
                 _compare(name, server.url, bare, lambda server=server: server.url, *facts)

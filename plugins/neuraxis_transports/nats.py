@@ -17,9 +17,10 @@ import ssl
 import uuid
 from typing import TYPE_CHECKING, Any, Final, final
 
-from neuraxis.errors import ExtraMissing, TransportFailed, TransportUnusable
+from neuraxis.errors import ExtraMissing, TransportUnusable
 from neuraxis.seams.transport import check_run_name
 from neuraxis_transports.address import PASSWORD, TLS_REMEDY, TOKEN, parse
+from neuraxis_transports.once_around import send_once_around
 
 try:
     import nats
@@ -112,20 +113,7 @@ class Nats:
             TransportUnusable: It does not.
         """
         self._do(self._check)
-        run = f"check-{uuid.uuid4().hex}"
-        self.create(run)
-        try:
-            link = self.join(run, 0)
-            try:
-                link.send(0, [b"there"])
-                if link.receive(REPLY_S) != b"there":
-                    raise _unusable(f"a frame that was sent to {self.url} did not come back", "See the server's log.")
-            finally:
-                link.close()
-        except TransportFailed as error:
-            raise _unusable(error.reason, error.remedy) from error
-        finally:
-            self.remove(run)
+        send_once_around(self)
 
     async def _check(self, client: Client, jetstream: JetStreamContext) -> None:
         version = client.connected_server_version

@@ -10,14 +10,14 @@ open at the broker on another connection, so a frame is pushed as soon as it is 
 
 from __future__ import annotations
 
-import uuid
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, final
 
-from neuraxis.errors import ExtraMissing, TransportFailed, TransportUnusable
+from neuraxis.errors import ExtraMissing, TransportUnusable
 from neuraxis.seams.transport import check_run_name
 from neuraxis_transports.address import PASSWORD, TLS_REMEDY, parse
+from neuraxis_transports.once_around import send_once_around
 
 try:
     import redis
@@ -93,23 +93,7 @@ class Redis:
                     f"the server at {self.url} throws keys away when its memory is full",
                     "Set maxmemory-policy noeviction.",
                 )
-        self._try_out(f"check-{uuid.uuid4().hex}")
-
-    def _try_out(self, run: str) -> None:
-        """Send a frame once around."""
-        self.create(run)
-        try:
-            link = self.join(run, 0)
-            try:
-                link.send(0, [b"there"])
-                if link.receive(REPLY_S) != b"there":
-                    raise _unusable(f"a frame that was sent to {self.url} did not come back", "See the server's log.")
-            finally:
-                link.close()
-        except TransportFailed as error:
-            raise _unusable(error.reason, error.remedy) from error
-        finally:
-            self.remove(run)
+        send_once_around(self)
 
     def create(self, run: str) -> None:
         """Reserve the name of a run.

@@ -31,11 +31,12 @@ def alone(opened: Opened) -> Whole:
         return sim.digest, sim.statistics.messages, sim.figures()
 
 
-def rehearsed(opened: Opened, folder: Path, owners: tuple[int, ...], *, seed: int, weather: Weather | None) -> Whole:
-    """Return digest, messages and figures of the same run over several workers."""
+def rehearsal_of(
+    opened: Opened, run: Path, owners: tuple[int, ...], *, seed: int, weather: Weather | None
+) -> Rehearsal:
+    """Return a run over several workers in one thread, ready to begin in a folder of its own."""
     blueprint, wiring = opened.blueprint, opened.resolved.wiring
     messages = blueprint.messages(wiring)
-    run = folder / f"run-{seed}"
     with Simulation(blueprint, wiring=blueprint.wire()) as sim:
         sink = new_sink(run, messages, opened.plugins, durable=False)
         sink.append(sim.header())
@@ -44,12 +45,17 @@ def rehearsed(opened: Opened, folder: Path, owners: tuple[int, ...], *, seed: in
     open_one = partial(
         open_part, run, plan, blueprint=blueprint, settings=opened.settings, plugins=opened.plugins, messages=messages
     )
-    rehearsal = Rehearsal(plan, open_one, messages, seed=seed, weather=weather)
+    return Rehearsal(plan, open_one, messages, seed=seed, weather=weather)
+
+
+def rehearsed(opened: Opened, folder: Path, owners: tuple[int, ...], *, seed: int, weather: Weather | None) -> Whole:
+    """Return digest, messages and figures of the same run over several workers."""
+    rehearsal = rehearsal_of(opened, folder / f"run-{seed}", owners, seed=seed, weather=weather)
     try:
         rehearsal.run()
         parts = [each.sim for each in rehearsal.parts.values()]
         whole = state.merged([state.capture(each.runner.scheduler) for each in parts])
-        recorder = DigestRecorder(wiring, blueprint.seed, [])
+        recorder = DigestRecorder(opened.resolved.wiring, opened.blueprint.seed, [])
         recorder.restore({shard: ChainState(*each) for shard, each in whole["scheduler"]["chains"].items()})
         figures = {name: value for each in parts for name, value in each.figures().items()}
         if weather is not None and weather.kills:
@@ -126,24 +132,7 @@ def test_one_seed_gives_one_course_of_events(tmp_path: Path) -> None:
     opened = web(tmp_path, nodes=20, until=30)
     courses = []
     for attempt in ("a", "b"):
-        (tmp_path / attempt).mkdir()
-        messages = opened.blueprint.messages(opened.resolved.wiring)
-        run = tmp_path / attempt / "run"
-        with Simulation(opened.blueprint, wiring=opened.blueprint.wire()) as sim:
-            sink = new_sink(run, messages, opened.plugins, durable=False)
-            sink.append(sim.header())
-            sink.close()
-        plan = Plan(1, at_random(3, 4), 1, 30, 1_000, None, "rehearsal", "run")
-        open_one = partial(
-            open_part,
-            run,
-            plan,
-            blueprint=opened.blueprint,
-            settings=opened.settings,
-            plugins=opened.plugins,
-            messages=messages,
-        )
-        rehearsal = Rehearsal(plan, open_one, messages, seed=9, weather=STORM)
+        rehearsal = rehearsal_of(opened, tmp_path / attempt, at_random(3, 4), seed=9, weather=STORM)
         rehearsal.run()
         rehearsal.close()
         courses.append(rehearsal.counts)

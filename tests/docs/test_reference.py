@@ -24,8 +24,8 @@ import neuraxis_morphogenesis
 import neuraxis_snn
 from neuraxis import wiring
 from neuraxis.cli import main
-from neuraxis.cluster.conductor import Status
 from neuraxis.cluster.folder import STATUS_NAME, WORKERS
+from neuraxis.cluster.status import Status
 from neuraxis.errors import NeuraxisError, ScenarioInvalid
 from neuraxis.faults import KINDS, parse_fault
 from neuraxis.hooks import Manifest, Specification

@@ -12,7 +12,7 @@ import typer
 from neuraxis.cli.terminal import JsonOption, LogOption
 
 if TYPE_CHECKING:
-    from neuraxis.cluster.conductor import Status
+    from neuraxis.cluster.status import Status
 
 LOOK_S = 0.5
 
@@ -31,10 +31,11 @@ def top(
     Shows what the conductor writes twice a second, until the run is over. `--json` prints it once.
     """
     from neuraxis.cli.terminal import say
+    from neuraxis.cluster.status import read_status
     from neuraxis.logs import set_up
 
     set_up(log)
-    status = _read(run)
+    status = read_status(run)
     if json:
         say(_plain(status))
         return
@@ -43,27 +44,6 @@ def top(
             print(line)
         return
     _live(run, status)
-
-
-def _read(run: Path) -> Status:
-    """Return the newest status of a run.
-
-    Raises:
-        UsageInvalid: Workers do not own the run, or do not yet.
-    """
-    import msgspec
-
-    from neuraxis.cluster.conductor import Status
-    from neuraxis.cluster.folder import STATUS_NAME, WORKERS
-    from neuraxis.errors import UsageInvalid
-
-    try:
-        return msgspec.json.decode((run / WORKERS / STATUS_NAME).read_bytes(), type=Status)
-    except (OSError, msgspec.MsgspecError) as error:
-        raise UsageInvalid(
-            what=f"no workers run at {run}",
-            remedy="Begin a run with: neuraxis run SCENARIO --workers N. What a run came to says: neuraxis resume RUN",
-        ) from error
 
 
 def _plain(status: Status) -> dict[str, Any]:
@@ -139,6 +119,7 @@ def _live(run: Path, status: Status) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from neuraxis.cluster.status import read_status
     from neuraxis.errors import UsageInvalid
 
     def drawn(of: Status) -> Group:
@@ -151,6 +132,6 @@ def _live(run: Path, status: Status) -> None:
         while True:
             time.sleep(LOOK_S)
             try:
-                live.update(drawn(_read(run)))
+                live.update(drawn(read_status(run)))
             except UsageInvalid:  # merged, and its workers gone
                 return

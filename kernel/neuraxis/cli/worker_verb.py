@@ -43,10 +43,10 @@ def worker(
     whoever starts it again whenever it ends does no harm; where the run is over, it ends at once.
     """
     from neuraxis.cli.terminal import tell_operator
-    from neuraxis.cluster.conductor import stable_tick
     from neuraxis.cluster.epoch import transport_of
     from neuraxis.cluster.folder import processes_of, read_plan
     from neuraxis.cluster.member import REPLACED
+    from neuraxis.cluster.status import stable_tick
     from neuraxis.cluster.worker import await_merge, await_plan, leashed, pin, serve
     from neuraxis.logs import set_up
 

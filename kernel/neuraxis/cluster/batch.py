@@ -115,7 +115,7 @@ class Report(Struct, frozen=True, array_like=True, tag=3):
         index: Last window that it has begun.
         tick: Where it stands.
         kept: (window, tick) of its newest snapshot; (-1, -1) if it has none.
-        facts: What it says when it is ready (version, lock, instruction set), or why it cannot go on.
+        facts: Why it cannot go on, where it has failed.
         figures: Counts for whoever watches.
     """
 

@@ -11,14 +11,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, final
 
 import msgspec
-from msgspec import Struct, field
 
 from neuraxis.cluster.batch import FrameDamaged, Report, decode, encode
 from neuraxis.cluster.conduct import Conduct
-from neuraxis.cluster.folder import ALIVE_NAME, STATUS_NAME, WORKERS, folder_of, log_of
+from neuraxis.cluster.folder import ALIVE_NAME, folder_of, log_of
+from neuraxis.cluster.status import Status, WorkerStatus, write_status
 from neuraxis.cluster.worker import Beat
 from neuraxis.errors import TransportFailed, WorkerFailed, WorkerLost
-from neuraxis.files import write_atomically
 from neuraxis.seams.transport import CONDUCTOR
 
 if TYPE_CHECKING:
@@ -48,54 +47,6 @@ AWAITED_FACTOR: Final = 10
 
 STUCK_FACTOR: Final = 3
 """Times the patience after which workers that all live and all wait are given up: their way is cut."""
-
-
-class WorkerStatus(Struct, frozen=True):
-    """How a worker stands, for `neuraxis top`.
-
-    Attributes:
-        worker, incarnation, state, window, tick: As reported.
-        doing: What its heart says.
-        messages, batches, bytes: Delivered, sent.
-        messages_s, bytes_s, windows_s: The same over the last seconds.
-        lag: Windows that it is behind the first.
-        busiest: Its busiest actors with their share of the time.
-        silent_s: Seconds since the last sign of life.
-        memory: Largest resident memory so far, bytes.
-    """
-
-    worker: int
-    incarnation: int
-    state: str
-    window: int
-    tick: int
-    doing: str
-    messages: int
-    batches: int
-    bytes: int
-    messages_s: float
-    bytes_s: float
-    windows_s: float
-    lag: int
-    busiest: list[tuple[str, float]]
-    silent_s: float
-    memory: int
-
-
-class Status(Struct, frozen=True):
-    """How a distributed run stands. Written into the run folder twice a second."""
-
-    run: str
-    epoch: int
-    tick: int
-    until: int
-    window: int
-    stable_tick: int
-    transport: str
-    window_ticks: int
-    wall_s: float
-    replaced: int
-    workers: list[WorkerStatus] = field(default_factory=list)
 
 
 @final
@@ -191,7 +142,7 @@ class Conductor:
                     self._link.send(worker, order)
             if now - told >= STATUS_S:
                 told = now
-                self._write_status(now)
+                write_status(self._run, self.status(now))
                 show(self.conduct.tick, "")
 
     def _clock(self, now: float) -> None:
@@ -311,10 +262,6 @@ class Conductor:
             f"neuraxis resume {self._run} --launcher join --workers {len(self._plan.workers)}",
         )
 
-    def kill_worker(self, worker: int) -> None:
-        """End the process of a worker; it will be replaced. For those who test what happens then."""
-        self._watched[worker].started.kill()
-
     # ------------------------------------------------------------------------------- asking
 
     def stop(self) -> None:
@@ -387,10 +334,6 @@ class Conductor:
             memory=each.beat.memory,
         )
 
-    def _write_status(self, now: float) -> None:
-        path = self._run / WORKERS / STATUS_NAME
-        write_atomically(path, [msgspec.json.encode(self.status(now))])
-
     def close(self, *, kill: bool) -> None:
         """Leave. With `kill`, end all workers that still run."""
         if kill:
@@ -431,11 +374,3 @@ def _told(report: Report) -> WorkerFailed:
     error = WorkerFailed(worker=report.source, text=facts["text"])
     error.code, error.exit_code = facts["code"], facts["exit_code"]  # type: ignore[misc]  # of this one only
     return error
-
-
-def stable_tick(run: Path) -> int:
-    """Return the tick of the newest snapshot that all workers of a run have, as its conductor wrote it; else -1."""
-    try:
-        return msgspec.json.decode((run / WORKERS / STATUS_NAME).read_bytes(), type=Status).stable_tick
-    except (OSError, msgspec.MsgspecError):
-        return -1

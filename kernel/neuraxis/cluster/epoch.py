@@ -188,9 +188,7 @@ class Epoch:
             over = True
         finally:
             self.conductor.close(kill=not over)
-            with suppress(TransportFailed):
-                self._transport.remove(self.plan.key)
-            bulk.remove(self.plan.token)
+            _leave_nothing(self._transport, self.plan)
         merged = consolidate(self.opened, self.folder, self._sink, signer=self._signer)
         failure = min((each.failure for each in merged.told if each.failure is not None), key=_order, default=None)
         if stopped is not None:
@@ -294,6 +292,7 @@ def resume(folder: Path, wish: Wish, *, signer: Signer | None = None) -> Epoch |
         writer.go_on(end=journal.end, chain=journal.chain)
         sink = FileSink(writer, messages)
         if plan_path(folder).is_file():
+            _sweep_after(opened, folder)
             consolidate(opened, folder, sink, signer=signer)
             journal = read_journal(path, messages)
         marked = {mark.file: mark.sha256 for mark in journal.snapshots()}
@@ -323,6 +322,7 @@ def merge_left_behind(folder: Path, *, signer: Signer | None = None) -> bool:
     try:
         journal = read_journal(path, messages)
         writer.go_on(end=journal.end, chain=journal.chain)
+        _sweep_after(opened, folder)
         consolidate(opened, folder, FileSink(writer, messages), signer=signer)
     finally:
         writer.close()
@@ -338,10 +338,6 @@ def consolidate(opened: Opened, folder: Path, sink: FileSink, *, signer: Signer 
         sink: The run's journal, open for writing.
         signer: Signs the snapshot.
     """
-    plan = read_plan(folder)
-    with suppress(NeuraxisError):  # what a killed conductor left at the broker; it may be gone
-        transport_of(plan.transport, opened.plugins).remove(plan.key)
-    bulk.remove(plan.token)
     wiring = opened.resolved.wiring
     facts = {
         "run": folder.name,
@@ -362,6 +358,19 @@ def consolidate(opened: Opened, folder: Path, sink: FileSink, *, signer: Signer 
     )
     clear(folder)
     return merged
+
+
+def _sweep_after(opened: Opened, folder: Path) -> None:
+    """Remove what a conductor that was killed left at the broker, which may be gone too, and in shared memory."""
+    plan = read_plan(folder)
+    with suppress(NeuraxisError):
+        _leave_nothing(transport_of(plan.transport, opened.plugins), plan)
+
+
+def _leave_nothing(transport: Transport, plan: Plan) -> None:
+    bulk.remove(plan.token)
+    with suppress(TransportFailed):
+        transport.remove(plan.key)
 
 
 def _order(failure: Failure) -> tuple[int, int, int]:

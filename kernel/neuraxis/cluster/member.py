@@ -81,7 +81,6 @@ class Member:
         *,
         squeeze: bool,
         bulk: Bulk | None = None,
-        facts: dict[str, Any] | None = None,
     ) -> None:
         """Stand ready.
 
@@ -94,7 +93,6 @@ class Member:
             messages: Registered message classes by (name, version).
             squeeze: Whether batches are compressed.
             bulk: Its arrays in shared memory, if there is any.
-            facts: What the first reports say.
         """
         self.state = "ready"
         self.index = self.taken = part.window
@@ -111,7 +109,6 @@ class Member:
         self._messages = messages
         self._squeeze = squeeze
         self._bulk = bulk
-        self._facts = facts or {}
         self._peers = [worker for worker in plan.workers if worker != me]
         self._incarnations = dict.fromkeys(plan.workers, 1)
         self._order = Order(plan.epoch, -1, {})
@@ -413,7 +410,7 @@ class Member:
             self.index,
             self._part.tick,
             self.kept,
-            self._facts,
+            {},
             {
                 "messages": self._part.sim.runner.scheduler.delivered,
                 "batches": self.frames,

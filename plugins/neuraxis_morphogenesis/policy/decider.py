@@ -6,6 +6,7 @@ decision goes out under the id of its command, so that what is learned offline c
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any, Final, final
@@ -150,9 +151,9 @@ class Decider(Actor):
         """Enter or leave conservative mode as a person orders."""
         self._enter(context, self.risk.ordered(is_on))
 
+    @abstractmethod
     def consider(self, context: Context, view: View) -> None:
         """Choose, and call `decide` now or in a later tick."""
-        raise NotImplementedError
 
     def view(self, packet: SystemStatePacket, graph: StateGraph | None = None) -> View:
         """Return what is there to decide on.

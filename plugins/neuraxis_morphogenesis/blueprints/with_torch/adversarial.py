@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
+from abc import abstractmethod
 from typing import Any, Final, final
 
 import torch
@@ -36,9 +37,9 @@ class Adversarial(Pointwise):
     def of(self, v: Tensor) -> Tensor:
         return self.gain(self.harm(self.inner(v)))
 
+    @abstractmethod
     def harm(self, h: Tensor) -> Tensor:
         """Return (batch, places, channels)."""
-        raise NotImplementedError
 
 
 @final

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import final
 
 import torch
@@ -45,9 +46,9 @@ class OnTokens(Graft):
         t = self.tokens(x)
         return self.tokens.back(self.mixed(t, self.visible[: t.shape[1], : t.shape[1]]))
 
+    @abstractmethod
     def mixed(self, t: Tensor, visible: Tensor) -> Tensor:
         """Return (batch, tokens, width) of the same."""
-        raise NotImplementedError
 
 
 class SelfAttention(nn.Module):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import final
 
 import torch
@@ -49,9 +50,9 @@ class OnGrid(Graft):
         """Return (batch, *site.shape)."""
         return from_grid(self.out(self.middle(self.stem(grid(x, self.site)))), self.site)
 
+    @abstractmethod
     def middle(self, g: Tensor) -> Tensor:
         """Return (batch, last, …) of (batch, width, …)."""
-        raise NotImplementedError
 
 
 @final

@@ -8,6 +8,7 @@ it receives gradients as soon as the last layer has left zero.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from typing import Any, TypeVar
 
 import numpy as np
@@ -24,7 +25,7 @@ TOKENS_MAX = 64
 """Tokens that a map or a vector of features is cut into for attention; a sequence has one a step."""
 
 
-class Graft(nn.Module):
+class Graft(nn.Module, ABC):
     """Base of all blueprints: a module that maps its site onto itself and starts as the identity.
 
     Args:
@@ -36,9 +37,9 @@ class Graft(nn.Module):
         self.site = site
         self.causal = site.layout == "sequence"
 
+    @abstractmethod
     def change(self, x: Tensor) -> Tensor:
         """Return what is taken from `x`: (batch, *site.shape), all +0.0 at the start."""
-        raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (batch, *site.shape)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import final
 
 import torch
@@ -26,18 +27,18 @@ class Pointwise(Graft):
         """Return (batch, *site.shape)."""
         return from_vectors(self.of(vectors(x, self.site)), self.site)
 
+    @abstractmethod
     def of(self, v: Tensor) -> Tensor:
         """Return the change of (batch, places, channels)."""
-        raise NotImplementedError
 
 
 @final
 class IdentityPassthrough(Graft):
     """BP001. y = x."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return its input."""
-        return x
+    def change(self, x: Tensor) -> Tensor:
+        """Return zeros."""
+        return torch.zeros_like(x)
 
 
 @final

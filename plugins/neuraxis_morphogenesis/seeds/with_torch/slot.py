@@ -37,7 +37,7 @@ class Slot:
         stage: How the module is treated.
         blend, schedule: How outputs are mixed, and how alpha rises.
         blend_step, blend_steps: Optimiser steps since alpha began to rise, and until it is 1.
-        is_paused: Whether the module is out of the way for now.
+        is_paused: Whether the module is out of the way until it is resumed.
         margins: (batch,) lead of the host's best class, for the blend `confidence`.
     """
 
