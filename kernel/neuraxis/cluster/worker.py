@@ -69,7 +69,6 @@ class Heart:
 
     def __init__(self, folder: Path) -> None:
         self.doing = "starting"
-        self.running: str | None = None
         self._path = folder / ALIVE_NAME
         self._ended = threading.Event()
         self._number = 0

@@ -29,10 +29,12 @@ networks go step by step, on one thread.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Final, final
 
-from neuraxis_snn import expressions, functions
+from neuraxis_snn import functions
+from neuraxis_snn.backends.generate_pulled import Pulled
 from neuraxis_snn.backends.plan import LANES, PART
+from neuraxis_snn.backends.writer import Indent, Writer
 from neuraxis_snn.network import MAGIC
 from neuraxis_snn.noise import DROPPED_BITS
 from neuraxis_snn.rule import TRACE_FLOOR
@@ -41,9 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from neuraxis_snn.backends.plan import Form, Group, Plan
-    from neuraxis_snn.expressions import Statement
     from neuraxis_snn.network import Network, Projection
-    from neuraxis_snn.rule import RuleProgram
 
 PRIMITIVES: Final = (Path(__file__).parent / "primitives.py").read_text(encoding="utf-8")
 INLINE: Final = '@numba.njit(forceinline=True, nogil=True, error_model="numpy")'
@@ -87,26 +87,24 @@ VARYING: Final = 9
 
 
 @final
-class Source:
-    """Collects the text of one function and the order of its arguments.
+class Source(Writer):
+    """Writes one function.
 
     Attributes:
-        arguments: Names of the function's arguments, in order.
         text: The module.
     """
 
     def __init__(self, network: Network, plan: Plan, forms: Iterable[Form]) -> None:
+        super().__init__(COMMON)
         self.network = network
         self.plan = plan
-        self.arguments = list(COMMON)
-        self._lines: list[str] = []
-        self._depth = 1
         self._forms = {f"x{number}": form for number, form in enumerate(forms)}
         self._groups = {f"g{number}": group for number, group in enumerate(plan.groups)}
         self._pulled = {
             f"j{number}": each for number, each in enumerate(network.projections.values()) if each.is_pulled
         }
         self._plastic = {j: each for j, each in self._pulled.items() if each.rule is not None}
+        self._pull = Pulled(self, plan)
         self._write_function()
         bits = network.precision.removeprefix("float")
         self.text = HEAD.format(
@@ -116,31 +114,8 @@ class Source:
             floor=TRACE_FLOOR,
             functions=functions.decorated(network.precision, INLINE, choice="select"),
             arguments=", ".join(self.arguments),
-            body="\n".join(self._lines),
+            body=self.body(),
         )
-
-    # ------------------------------------------------------------------------------- writing
-
-    def line(self, text: str) -> None:
-        self._lines.append("    " * self._depth + text)
-
-    def block(self, text: str) -> _Indent:
-        self.line(text)
-        return _Indent(self)
-
-    def deeper(self, by: int) -> None:
-        self._depth += by
-
-    def take(self, *names: str) -> None:
-        self.arguments += names
-
-    def assign(self, statements: Iterable[Statement], names: dict[str, str]) -> None:
-        for each in statements:
-            self.line(f"u_{each.target} = {self._code(each.value, names)}")
-
-    def _code(self, node: Any, names: dict[str, str]) -> str:
-        """Return code in which constants have their own names, and all other names begin with `u_`."""
-        return expressions.code(node, "compiled", lambda name: names.get(name, f"u_{name}"))
 
     # ------------------------------------------------------------------------------ function
 
@@ -193,9 +168,9 @@ class Source:
             self.line("now_learned = clock + begin - first + 1 if learning else clock")
             with self.block("if learning:"):
                 for j, projection in self._plastic.items():
-                    self._decay_traces(j, projection)
+                    self._pull.decay_traces(j, projection)
         for j, projection in self._pulled.items():
-            self._pull(j, projection)
+            self._pull.pull(j, projection)
         if self.plan.calendar:
             with self.block("for t in range(count):"):
                 self.line("arrive(begin + t, filled, due_places, due_weights, now, t * now_size)")
@@ -208,7 +183,7 @@ class Source:
         if self._plastic:
             with self.block("if learning:"):
                 for j, projection in self._plastic.items():
-                    self._learn_from_spikes(j, projection)
+                    self._pull.learn_from_spikes(j, projection)
         self.line("begin += count")
         if not self._pulled:
             self.line("half = 1 - half")
@@ -286,14 +261,14 @@ class Source:
                     with self.block("for i in range(wide):"):
                         self.line(f"put({g}_s_{name}, start + i, {value})")
 
-    def _blocks_of_states(self, g: str, group: Group) -> _Indent:
+    def _blocks_of_states(self, g: str, group: Group) -> Indent:
         self.line(f"for k in range({g}_of.shape[0]):")
         self.line(f"    p = {g}_of[k]")
         self.line("    for b in range(cut[part, p], cut[part + 1, p]):")
         self.line(f"        start = {g}_at[k] + b * {LANES}")
         self.line(f"        base = ({g}_first[k] + b) * {LANES * len(group.rows)}")
         self.line(f"        wide = min({LANES}, sizes[p] - b * {LANES})")
-        return _Indent(self, 2)
+        return Indent(self, 2)
 
     def _written(self, group: Group) -> set[str]:
         program = group.populations[0].program
@@ -393,7 +368,7 @@ class Source:
                             self.line(f"u_{noise.removesuffix('s')} = get({g}_{noise}, drawn + i)")
                         self._read_sums(g, group)
                         self.assign(program.update, names)
-                        self.line(f"u_spiked = {self._code(program.threshold, names)}")
+                        self.line(f"u_spiked = {self.code(program.threshold, names)}")
                         self.assign(program.after, names)
                         self.line(f"put(flags, part * {2 * LANES} + i, np.uint8(u_spiked))")
                         self._store(g, rows, written)
@@ -505,207 +480,3 @@ class Source:
             self.line("put(out, recorded_spikes + q, np.int32(step - first))")
             self.line("put(out, room_out + recorded_spikes + q, get(ring, place + q))")
             self.line("put(out, 2 * room_out + recorded_spikes + q, np.int32(p))")
-
-    # ---------------------------------------------------------------------- plastic synapses
-
-    def _pull(self, j: str, each: Projection) -> None:
-        """Deliver the spikes that arrive in this step, and learn from them."""
-        p = self.plan.numbers[each.source]
-        with self.block(f"for bundle in range({j}_delays.shape[0]):"):
-            self.line(f"slot = (begin - {j}_delays[bundle] + slots[{p}]) % slots[{p}]")
-            self.line(f"place = ring_at[{p}] + slot * sizes[{p}]")
-            with self.block(f"for q in range(counts[count_at[{p}] + slot]):"):
-                self.line("pre = np.int64(get(ring, place + q))")
-                if each.short_term is not None:
-                    self._gate(each, j)
-                if each.rule is None:
-                    self._arrive(each, j, learning=False)
-                else:
-                    with self.block("if learning:"):
-                        self._arrive(each, j, learning=True)
-                        self._bump(j, each.rule.pre_traces, each.program.bump_pre if each.program else (), each, "pre")
-                    with self.block("else:"):
-                        self._arrive(each, j, learning=False)
-
-    def _gate(self, each: Projection, j: str) -> None:
-        """Compute the efficacy of a spike of `pre`."""
-        assert each.short_term is not None, "the caller checked it"
-        self.line(f"u_since = F(begin - {j}_last[bundle, pre])")
-        for state in each.short_term.states:
-            self.line(f"u_{state} = {j}_{state}[bundle, pre]")
-        self.assign(each.short_program, {name: f"{j}_k_{name}" for name in each.short_numbers})
-        for state in each.short_term.states:
-            self.line(f"{j}_{state}[bundle, pre] = u_{state}")
-        self.line(f"{j}_last[bundle, pre] = begin")
-
-    def _arrive(self, each: Projection, j: str, *, learning: bool) -> None:
-        """Deliver a spike of `pre` to its targets `i` through synapses at `s`."""
-        rule, program = each.rule, each.program
-        looks = rule is not None and program is not None and (learning or bool(program.evolve))
-        if rule is not None and looks:
-            for trace in rule.pre_traces:
-                self.line(f"u_{trace} = {j}_{trace}[pre]")
-            for signal in rule.signals:
-                self.line(f"u_{signal} = {j}_{signal}[0]")
-        if program is not None and learning:
-            self._begin_counting(program)
-        if each.is_dense:
-            self.line(f"row = pre * {j}_wide")
-            head = f"for i in range({j}_wide):"
-        else:
-            head = f"for s in range({j}_indptr[bundle, pre], {j}_indptr[bundle, pre + 1]):"
-        with self.block(head):
-            self.line("s = row + i" if each.is_dense else f"i = np.int64(get({j}_indices, s))")
-            self.line(f"u_w = get({j}_weights, s)")
-            if rule is not None and program is not None and looks:
-                for trace in rule.post_traces:
-                    self.line(f"u_{trace} = get({j}_{trace}, i)")
-                self._evolve(each, j, learning=learning)
-            weight = "(u_w * u_efficacy)" if each.short_term is not None else "u_w"
-            self.line(f"to = {self._pulled_place(each, j)}")
-            self.line(f"put(pulled, to, I(get(pulled, to) + I(({weight} * {j}_scale + MAGIC) - MAGIC)))")
-            if program is not None and learning:
-                self.assign(program.on_pre, self._names(each, j))
-                self._keep(program, j)
-        if program is not None and learning:
-            self._end_counting(program, j)
-
-    def _pulled_place(self, each: Projection, j: str) -> str:
-        """Return where the target `i` gets what plastic synapses deliver: in blocks, if there are several inputs."""
-        group = next(group for group in self.plan.groups if each.target in {one.name for one in group.populations})
-        kinds = len(group.pulled)
-        if kinds == 1:
-            return f"{j}_pulled_at + i"
-        return f"{j}_pulled_at + (i >> {LANES.bit_length() - 1}) * {LANES * kinds} + (i & {LANES - 1})"
-
-    def _learn_from_spikes(self, j: str, each: Projection) -> None:
-        rule, program, target = each.rule, each.program, self.plan.numbers[each.target]
-        assert rule is not None, "the caller checked it"
-        assert program is not None, "a rule is parsed with its projection"
-        with self.block(f"for q in range(found[half * found_size + {target}]):"):  # one part, one step at once
-            self.line(f"post = np.int64(get(spikes, half * list_size + list_at[{target}] + q))")
-            for trace in rule.post_traces:
-                self.line(f"u_{trace} = {j}_{trace}[post]")
-            for signal in rule.signals:
-                self.line(f"u_{signal} = {j}_{signal}[0]")
-            self._begin_counting(program)
-            if each.is_dense and program.synapse == ("w",) and not program.evolve:
-                self._change_column(each, j)
-            else:
-                self._change_onto(each, j)
-            self._end_counting(program, j)
-            self._bump(j, rule.post_traces, program.bump_post, each, "post")
-
-    def _change_column(self, each: Projection, j: str) -> None:
-        """Change the weights onto `post`: fetched, changed where they lie side by side, and put back."""
-        assert each.rule is not None, "the caller checked it"
-        assert each.program is not None, "the caller checked it"
-        with self.block(f"for begin_of in range(0, {j}_high, {LANES}):"):
-            self.line(f"lanes = min({LANES}, {j}_high - begin_of)")
-            self.line(f"corner = begin_of * {j}_wide + post")
-            with self.block("for i in range(lanes):"):
-                self.line(f"put({j}_column, i, get({j}_weights, corner + i * {j}_wide))")
-            with self.block("for i in range(lanes):"):
-                self.line(f"u_w = get({j}_column, i)")
-                for trace in each.rule.pre_traces:
-                    self.line(f"u_{trace} = get({j}_{trace}, begin_of + i)")
-                self.assign(each.program.on_post, self._names(each, j))
-                self.line(f"put({j}_column, i, u_w)")
-                self._count(each.program)
-            with self.block("for i in range(lanes):"):
-                self.line(f"put({j}_weights, corner + i * {j}_wide, get({j}_column, i))")
-
-    def _change_onto(self, each: Projection, j: str) -> None:
-        """Change the synapses onto `post` one after the other."""
-        assert each.rule is not None, "the caller checked it"
-        assert each.program is not None, "the caller checked it"
-        dense, sparse = f"for i in range({j}_high):", f"for at in range({j}_ends[post], {j}_ends[post + 1]):"
-        with self.block(dense if each.is_dense else sparse):
-            if each.is_dense:
-                self.line(f"s = i * {j}_wide + post")
-            else:
-                self.line(f"i = np.int64(get({j}_sources, at))")
-                self.line(f"s = get({j}_synapses, at)")
-            self.line(f"u_w = get({j}_weights, s)")
-            for trace in each.rule.pre_traces:
-                self.line(f"u_{trace} = get({j}_{trace}, i)")
-            self._evolve(each, j, learning=True)
-            self.assign(each.program.on_post, self._names(each, j))
-            self._keep(each.program, j)
-
-    def _evolve(self, each: Projection, j: str, *, learning: bool) -> None:
-        """Read what a synapse has of its own, and bring it up to date."""
-        assert each.program is not None, "the caller checked it"
-        for own in each.program.synapse[1:]:
-            self.line(f"u_{own} = get({j}_{own}, s)")
-        if each.program.evolve:
-            self.line(f"u_since = F(now_learned - get({j}_seen, s))")
-            self.assign(each.program.evolve, self._names(each, j))
-            if learning:
-                self._count(each.program)
-
-    def _keep(self, program: RuleProgram, j: str) -> None:
-        """Store what became of a synapse."""
-        self.line(f"put({j}_weights, s, u_w)")
-        for own in program.synapse[1:]:
-            self.line(f"put({j}_{own}, s, u_{own})")
-        if program.evolve:
-            self.line(f"put({j}_seen, s, now_learned)")
-        self._count(program)
-
-    def _bump(
-        self, j: str, traces: Iterable[str], statements: Iterable[Statement], each: Projection, neuron: str
-    ) -> None:
-        for trace in traces:
-            self.line(f"u_{trace} = {j}_{trace}[{neuron}]")
-        self.assign(statements, self._names(each, j))
-        for trace in traces:
-            self.line(f"{j}_{trace}[{neuron}] = u_{trace}")
-
-    def _names(self, each: Projection, j: str) -> dict[str, str]:
-        return {name: f"{j}_c_{name}" for name in each.numbers}
-
-    def _begin_counting(self, program: RuleProgram) -> None:
-        for each in program.counted:
-            self.line(f"n_{each} = np.int32(0)")
-
-    def _count(self, program: RuleProgram) -> None:
-        for each in program.counted:
-            self.line(f"n_{each} = np.int32(n_{each} + np.int32(u_{each}))")
-
-    def _end_counting(self, program: RuleProgram, j: str) -> None:
-        for number, each in enumerate(program.counted):
-            self.line(f"{j}_clips[{number}] += n_{each}")
-
-    def _decay_traces(self, j: str, each: Projection) -> None:
-        rule, program = each.rule, each.program
-        assert rule is not None, "only plastic projections have traces"
-        assert program is not None, "a rule is parsed with its projection"
-        for traces, drift in ((rule.pre_traces, program.drift_pre), (rule.post_traces, program.drift_post)):
-            if drift:
-                with self.block(f"for i in range({j}_{next(iter(traces))}.shape[0]):"):
-                    for trace, factor in traces.items():
-                        self.line(f"u_{trace} = {j}_{trace}[i]{f' * {j}_c_{factor}' if factor else ''}")
-                    self.assign(drift, self._names(each, j))
-                    for trace in traces:
-                        self.line(f"{j}_{trace}[i] = select(abs(u_{trace}) < FLOOR, F(0), u_{trace})")
-        drifting = {*(rule.pre_traces if program.drift_pre else ()), *(rule.post_traces if program.drift_post else ())}
-        for trace, factor in {**rule.pre_traces, **rule.post_traces, **rule.signals}.items():
-            if trace not in drifting:
-                with self.block(f"for i in range({j}_{trace}.shape[0]):"):
-                    self.line(f"x = {j}_{trace}[i]{f' * {j}_c_{factor}' if factor else ''}")
-                    self.line(f"{j}_{trace}[i] = select(abs(x) < FLOOR, F(0), x)")
-
-
-@final
-class _Indent:
-    """Indents what is written inside a `with`."""
-
-    def __init__(self, source: Source, by: int = 1) -> None:
-        self._source, self._by = source, by
-
-    def __enter__(self) -> None:
-        self._source.deeper(self._by)
-
-    def __exit__(self, *_: object) -> None:
-        self._source.deeper(-self._by)
