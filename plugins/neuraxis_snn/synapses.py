@@ -16,7 +16,7 @@ from neuraxis_snn.connect.table import room, spread
 from neuraxis_snn.connect.values import Recipe, in_pieces
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from neuraxis_snn.connect import Ends
     from neuraxis_snn.connect.values import Distribution
@@ -26,6 +26,9 @@ BOUND_PARTS: Final = 2**20
 
 NARROW: Final = 1 << 16
 """Places that an index of 16 bits can name."""
+
+SOURCES_AT_ONCE: Final = 1 << 10
+"""Neurons whose synapses are moved at once: what it takes beside them stays small."""
 
 Function: TypeAlias = "Callable[[np.ndarray], np.ndarray]"
 
@@ -45,6 +48,33 @@ class Rows(Struct, frozen=True, eq=False):
     places: np.ndarray
     weights: np.ndarray
     delays: np.ndarray
+
+
+def side_by_side(found: Sequence[tuple[Rows, int]], *, one_weight: bool) -> Rows:
+    """Return rows in which each neuron has its synapses of all these rows, one behind the other.
+
+    Args:
+        found: Rows of the same neurons, all with one delay; and how much is added to their places.
+        one_weight: Whether all of them have one and the same weight.
+    """
+    first = found[0][0]
+    if len(found) == 1:
+        return first
+    counts = [np.diff(rows.begins) for rows, _ in found]
+    begins = np.concatenate([[0], np.cumsum(sum(counts))]).astype(np.int64)
+    places = np.empty(begins[-1], np.uint16)
+    weights = first.weights if one_weight else np.empty(begins[-1], first.weights.dtype)
+    free = begins[:-1].copy()
+    for (rows, shift), count in zip(found, counts, strict=True):
+        for lo in range(0, len(count), SOURCES_AT_ONCE):
+            these = slice(lo, lo + SOURCES_AT_ONCE)
+            begin, end = rows.begins[lo], rows.begins[min(lo + SOURCES_AT_ONCE, len(count))]
+            at = np.arange(begin, end) + np.repeat(free[these] - rows.begins[:-1][these], count[these])
+            places[at] = rows.places[begin:end] + np.uint16(shift)
+            if not one_weight:
+                weights[at] = rows.weights[begin:end]
+        free += count
+    return Rows(begins, places, weights, first.delays)
 
 
 @final
@@ -183,10 +213,10 @@ class Drawn:
         return self.span[0] != self.span[1]
 
     @property
-    def has_one_weight(self) -> bool:
-        """Whether all weights are the same."""
+    def one_weight(self) -> float | None:
+        """The weight that all have, or None."""
         low, high = self._weight_recipe.range
-        return low == high
+        return low if low == high else None
 
     def count_onto(self, lo: int, hi: int) -> int:
         """Return how many synapses end at the neurons lo … hi - 1."""
@@ -246,7 +276,7 @@ class Drawn:
         made = room(
             ends,
             targets=np.uint16,
-            weights=None if self.has_one_weight else unit.dtype,
+            weights=None if self.one_weight is not None else unit.dtype,
             delays=(np.uint8 if self.span[1] < 256 else np.uint16) if self.has_own_delays else None,
         )
         draw_w, draw_d = self._weight_recipe.draw, self._delay_recipe.draw

@@ -78,7 +78,7 @@ COMMON: Final = (
         "ring",
         "counts",
     ),
-    *("spikes", "found", "found_size", "flags", "words"),
+    *("spikes", "all_spikes", "own_size", "found", "found_size", "flags", "words"),
 )
 """Arguments of every function: those of a call, of a thread, and of the network."""
 
@@ -288,7 +288,7 @@ class Source(Writer):
                 self._write_ring(str(number), "begin + t", "high - low")
                 with self.block("for q in range(high - low):"):
                     self.line(f"put(ring, place + q, get({p}_in, low + q))")
-            self._push(str(number), "begin + t", f"{p}_in")
+            self._push(str(number), "begin + t", f"{p}_in", f"{p}_in.shape[0]")
 
     def _write_ring(self, p: str, step: str, size: str) -> None:
         """Strike what the ring has of an old step, and find the `place` for the spikes of a new one."""
@@ -298,8 +298,15 @@ class Source(Writer):
             self.line("put(ring, place + q, np.int32(0))")
         self.line(f"counts[count_at[{p}] + slot] = {size}")
 
-    def _push(self, p: str, step: str, spikes: str) -> None:
-        """Push the spikes `low … high - 1` of a list, all of a step, to the sums of all their targets."""
+    def _push(self, p: str, step: str, spikes: str, until: str) -> None:
+        """Push the spikes `low … high - 1` of a list, all of a step, to the sums of all their targets.
+
+        Args:
+            p: Number of their population.
+            step: Their step.
+            spikes: The list.
+            until: Where those end that the next steps will push.
+        """
         which = f"{spikes}, low, high"
         self.line("spiked = high > low")
         for x, form in self._forms.items():
@@ -311,11 +318,11 @@ class Source(Writer):
                 if form.later:
                     self._make_room(x, which)
                     calendar = f"filled, due_places, due_weights, {x}_base[job]"
-                    given = f"{x}_begins, row, {x}_places, {x}_delays, {weight}, {which}, {step}, {calendar}"
+                    given = f"{x}_begins, row, {x}_places, {x}_delays, {weight}, {which}, {until}, {step}, {calendar}"
                     self.line(f"{function}_later({given})")
                 else:
                     base = f"{x}_base[job] + ({step} + {x}_delay[job]) % {x}_ahead[job] * {x}_stride[job]"
-                    self.line(f"{function}({x}_begins, row, {x}_places, {weight}, {which}, sums, {base})")
+                    self.line(f"{function}({x}_begins, row, {x}_places, {weight}, {which}, {until}, sums, {base})")
 
     def _make_room(self, x: str, which: str) -> None:
         """Make sure that the calendar takes all events of these spikes, were they due in one step."""
@@ -448,35 +455,43 @@ class Source(Writer):
         self.line("found[mark] = m")
 
     def _hand_over(self) -> None:
-        """Write the spikes of these steps into the ring and the record, and push them on."""
+        """Write the spikes of these steps into the ring and the record, and push them on.
+
+        A thread lists them once more, those of all parts and steps behind one another: so the synapses of the next
+        spike can always be fetched ahead.
+        """
+        self.line("own = part * own_size")
         with self.block("for p in range(populations):"):
             with self.block("if list_at[p] < 0:"):
                 self.line("continue")
+            self.line("high = own")
+            with self.block("for t in range(count):"):
+                self.line("listed = (half * at_once + t) * list_size + list_at[p]")
+                self.line("mark = half * parts * found_size + t * populations + p")
+                with self.block("for q in range(parts):"):
+                    self.line(f"low = listed + cut[q, p] * {LANES}")
+                    with self.block("for i in range(found[mark + q * found_size]):"):
+                        self.line("put(all_spikes, high, get(spikes, low + i))")
+                        self.line("high += 1")
+            self.line("until, high = high, own")
             with self.block("for t in range(count):"):
                 self.line("step = begin + t")
-                self.line("listed = (half * at_once + t) * list_size + list_at[p]")
                 self.line("mark = half * parts * found_size + t * populations + p")
                 self.line("m = 0")
                 with self.block("for q in range(parts):"):
                     self.line("m += found[mark + q * found_size]")
+                self.line("low, high = high, high + m")
                 with self.block("if part == 0:"):
                     self._record()
                 with self.block("if recorded[p]:"):
                     self.line("recorded_spikes += m")
-                with self.block("for q in range(parts):"):
-                    self.line(f"low = listed + cut[q, p] * {LANES}")
-                    self.line("high = low + found[mark + q * found_size]")
-                    self._push("p", "step", "spikes")
+                self._push("p", "step", "all_spikes", "until")
 
     def _record(self) -> None:
         self._write_ring("p", "step", "m")
-        self.line("at = place")
-        with self.block("for q in range(parts):"):
-            self.line(f"low = listed + cut[q, p] * {LANES}")
-            with self.block("for i in range(found[mark + q * found_size]):"):
-                self.line("put(ring, at, get(spikes, low + i))")
-                self.line("at += 1")
+        with self.block("for q in range(m):"):
+            self.line("put(ring, place + q, get(all_spikes, low + q))")
         with self.block("if recorded[p]:"), self.block("for q in range(m):"):
             self.line("put(out, recorded_spikes + q, np.int32(step - first))")
-            self.line("put(out, room_out + recorded_spikes + q, get(ring, place + q))")
+            self.line("put(out, room_out + recorded_spikes + q, get(all_spikes, low + q))")
             self.line("put(out, 2 * room_out + recorded_spikes + q, np.int32(p))")

@@ -4,6 +4,9 @@ All populations of one form, with the same equations and kinds of input, are a g
 lie behind one another. So do the synapses of all projections of one form. What differs from population to population
 is a number in a table. So code and its compilation do not grow with the number of populations and projections.
 
+Sums for one step lie behind one another for all populations of a group. So synapses that begin at the same neurons and
+differ in nothing but the population where they end are one job: a spike has one long row there instead of several.
+
 Neurons are cut into parts, one for each thread; a part has whole blocks, and the synapses onto its neurons.
 """
 
@@ -15,7 +18,7 @@ import numpy as np
 from msgspec import Struct
 
 from neuraxis_snn.connect.ends import require
-from neuraxis_snn.synapses import NARROW, Drawn
+from neuraxis_snn.synapses import NARROW, Drawn, side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -71,7 +74,8 @@ class Form(Struct, frozen=True, order=True):
 class Jobs(Struct, frozen=True, eq=False):
     """All synapses of one form: rows of all jobs behind one another, and what differs from job to job.
 
-    A job is what spikes of one population do to one slice of another. Jobs are in the order of (part, source).
+    A job is what spikes of one population do to one slice of one or several others. Jobs are in the order of (part,
+    source).
 
     Attributes:
         first: (parts * populations + 1,) the first job of each part and source.
@@ -106,7 +110,8 @@ class Plan:
         at_once: Steps that are computed at once.
         cut: (parts + 1, populations) int64: first block of each part.
         blocks: (populations,) number of blocks; 0 where spikes come in from outside.
-        ahead, stride, sum_at: (populations,) int64: steps for which sums are kept, size of one step, where they begin.
+        ahead, stride, sum_at: (populations,) int64: steps for which sums are kept, size of one step, the same for all
+            populations of a group; where they begin.
         now_at, now_size: (populations,) int64: where arriving events are summed; size of all for one step.
         pulled_at, pulled_size: The same for what synapses with plasticity deliver.
         sum_size: Size of all sums.
@@ -135,19 +140,21 @@ class Plan:
         self.ahead, self.stride, wide_now, wide_pulled = (np.zeros(len(populations), np.int64) for _ in range(4))
         for number, each in enumerate(populations):
             group = self.group_of.get(each.name)
-            if group is None:
-                continue
-            mine = [one for one in static if one.target == each.name and not one.synapses.has_own_delays]
-            self.stride[number] = plane[number] * len(group.sums)
-            self.ahead[number] = max(self.at_once, self._ahead(mine))
-            wide_now[number] = plane[number] * len(group.now)
-            wide_pulled[number] = plane[number] * len(group.pulled)
+            if group is not None:
+                wide_now[number] = plane[number] * len(group.now)
+                wide_pulled[number] = plane[number] * len(group.pulled)
+        self.sum_at, self.sum_size = np.zeros(len(populations), np.int64), 0
+        for group in self.groups:
+            mine = [self.numbers[each.name] for each in group.populations]
+            *at, size = begins(plane[mine] * len(group.sums)).tolist()
+            arriving = (one for one in static if not one.synapses.has_own_delays and self.numbers[one.target] in mine)
+            self.sum_at[mine] = self.sum_size + np.array(at)
+            self.stride[mine], self.ahead[mine] = size, max(self.at_once, self._ahead(arriving))
+            self.sum_size += size * int(self.ahead[mine[0]])
         *at, self.now_size = begins(wide_now).tolist()
         self.now_at = np.array(at, np.int64)
         *at, self.pulled_size = begins(wide_pulled).tolist()
         self.pulled_at = np.array(at, np.int64)
-        *at, self.sum_size = begins(self.ahead * self.stride).tolist()
-        self.sum_at = np.array(at, np.int64)
         sizes = np.array([each.size if each.model else 0 for each in populations], np.int64)
         self.list_at = np.where(self.blocks > 0, begins(sizes)[:-1], -1)
         self.list_size = int(sizes.sum())
@@ -203,7 +210,27 @@ class Plan:
         kind = np.dtype(self._network.weight_kind).itemsize
         room = {form: 2 + form.later + (0 if form.one_weight else kind) for form in sorts}
         require("synapses", sum(room[form] * job.count for form, jobs in sorts.items() for job in jobs))
-        return {form: self._laid_out(form, sorts[form]) for form in sorted(sorts)}
+        return {form: self._laid_out(form, self._joined(sorts[form])) for form in sorted(sorts)}
+
+    def _joined(self, jobs: list[_Job]) -> list[list[_Job]]:
+        """Bring together jobs of one form that may be one, in the order of (part, source).
+
+        Jobs with delays of their own stay apart: so many synapses would be in memory twice.
+        """
+        groups = {each.name: number for number, group in enumerate(self.groups) for each in group.populations}
+
+        def alike(job: _Job) -> tuple[int, ...]:
+            ends = self.numbers[job.projection.source], groups[job.projection.target]
+            return job.part, *ends, job.delay, job.weight
+
+        found: list[list[_Job]] = []
+        for job in sorted(jobs, key=lambda job: (*alike(job), job.base)):
+            last = found[-1] if found else []
+            if last and not job.form.later and alike(job) == alike(last[0]) and job.end - last[0].base <= NARROW:
+                last.append(job)
+            else:
+                found.append([job])
+        return found
 
     def _jobs_of(self, each: Projection, part: int, scale: float) -> Iterable[_Job]:
         """Yield a projection's jobs in a part, as many as 16 bits need."""
@@ -225,28 +252,25 @@ class Plan:
 
         for lo in range(begin, end, most):
             hi = min(lo + most, end, size)
-            base = at + lo * len(kinds)
-            if isinstance(each.synapses, Drawn):
-                yield _Job(part, each, lo, hi, base, each.synapses, None, fixed, places)
-            else:
-                yield _Job(part, each, lo, hi, base, None, each.synapses.rows(lo, hi, fixed, places), fixed, places)
+            drawn = each.synapses if isinstance(each.synapses, Drawn) else None
+            rows = None if drawn else each.synapses.rows(lo, hi, fixed, places)
+            yield _Job(part, each, lo, hi, at + lo * len(kinds), len(kinds), rows, fixed, places)
 
-    def _laid_out(self, form: Form, jobs: list[_Job]) -> Jobs:
-        jobs.sort(key=lambda job: (job.part, self.numbers[job.projection.source]))  # stable
-        populations = len(self.numbers)
-        owners = [job.part * populations + self.numbers[job.projection.source] for job in jobs]
-        targets = [self.numbers[job.projection.target] for job in jobs]
-        row = begins([self._network.populations[job.projection.source].size + 1 for job in jobs])
-        at = begins([job.count for job in jobs])
+    def _laid_out(self, form: Form, jobs: list[list[_Job]]) -> Jobs:
+        populations, firsts = len(self.numbers), [each[0] for each in jobs]
+        owners = [job.part * populations + self.numbers[job.projection.source] for job in firsts]
+        targets = [self.numbers[job.projection.target] for job in firsts]
+        row = begins([self._network.populations[job.projection.source].size + 1 for job in firsts])
+        at = begins([sum(job.count for job in each) for each in jobs])
         whole, synapses = row[-1], at[-1]
-        long = form.later and any(job.projection.synapses.span[1] > 255 for job in jobs)
+        long = form.later and any(job.projection.synapses.span[1] > 255 for job in firsts)
         row_begins = np.empty(whole, np.int64)
         places = np.empty(synapses, np.uint16)
         weights = np.empty(1 if form.one_weight else synapses, self._network.weight_kind)
         delays = np.empty(synapses if form.later else 1, np.uint16 if long else np.uint8)
-        weight, delay = [], []
-        for number, job in enumerate(jobs):
-            rows, job.rows = job.made(), None
+        for number, each in enumerate(jobs):
+            made = [(job.made(), job.base - each[0].base) for job in each]
+            rows = side_by_side(made, one_weight=form.one_weight)
             row_begins[row[number] : row[number + 1]] = rows.begins + at[number]
             here = slice(at[number], at[number + 1])
             places[here] = rows.places
@@ -254,17 +278,15 @@ class Plan:
                 weights[here] = rows.weights
             if form.later:
                 delays[here] = rows.delays
-            weight.append(int(rows.weights[0]) if len(rows.weights) else 0)
-            delay.append(int(rows.delays[0]) if len(rows.delays) else 0)
         first = np.searchsorted(owners, np.arange(self.parts * populations + 1)).astype(np.int64)
         return Jobs(
             first=first,
             row=row[:-1],
-            base=np.array([job.base for job in jobs], np.int64),
+            base=np.array([job.base for job in firsts], np.int64),
             stride=self.stride[targets],
             ahead=self.ahead[targets],
-            delay=np.array(delay, np.int64),
-            weight=np.array(weight, np.int64),
+            delay=np.array([job.delay for job in firsts], np.int64),
+            weight=np.array([job.weight for job in firsts], np.int64),
             begins=row_begins,
             places=places,
             weights=weights,
@@ -274,7 +296,12 @@ class Plan:
 
 @final
 class _Job:
-    """What spikes of one population do to the neurons lo … hi - 1 of another."""
+    """What spikes of one population do to the neurons lo … hi - 1 of another.
+
+    Attributes:
+        base, end: Where its places begin in the sums, and where they end.
+        delay, weight: Those of all its synapses, 0 if they have their own; weights are scaled.
+    """
 
     def __init__(
         self,
@@ -283,23 +310,35 @@ class _Job:
         lo: int,
         hi: int,
         base: int,
-        drawn: Drawn | None,
+        kinds: int,
         rows: Rows | None,
         fixed: Callable[[np.ndarray], np.ndarray],
         places: Callable[[np.ndarray], np.ndarray],
     ) -> None:
         self.part, self.projection, self.lo, self.hi, self.base = part, projection, lo, hi, base
-        self.drawn, self.rows, self._fixed, self._places = drawn, rows, fixed, places
-        self.count = drawn.count_onto(lo, hi) if drawn is not None else len(rows.places) if rows is not None else 0
-        one_weight = drawn.has_one_weight if drawn is not None else rows is not None and len(rows.weights) <= 1
-        self.form = Form(projection.synapses.has_own_delays, one_weight)
+        self.end = base + -(-(hi - lo) // LANES) * LANES * kinds
+        self._rows, self._fixed, self._places = rows, fixed, places
+        synapses, one = projection.synapses, np.zeros(1)
+        if isinstance(synapses, Drawn):
+            self.count = synapses.count_onto(lo, hi)
+            has_one = synapses.one_weight is not None
+            one = fixed(np.array([synapses.one_weight])) if has_one else one
+        else:
+            assert rows is not None, "the caller made them"
+            self.count = len(rows.places)
+            has_one = len(rows.weights) <= 1
+            one = rows.weights if len(rows.weights) == 1 else one
+        self.form = Form(synapses.has_own_delays, has_one)
+        self.weight = int(one[0])
+        self.delay = 0 if self.form.later else synapses.span[0]
 
     def made(self) -> Rows:
-        """Return the rows; drawn ones are made now, so that there is never more than one set of them."""
-        if self.drawn is not None:
-            return self.drawn.rows(self.lo, self.hi, self._fixed, self._places)
-        assert self.rows is not None, "either they are drawn, or they are here"
-        return self.rows
+        """Return the rows, once; drawn ones are made now."""
+        synapses, rows, self._rows = self.projection.synapses, self._rows, None
+        if isinstance(synapses, Drawn):
+            return synapses.rows(self.lo, self.hi, self._fixed, self._places)
+        assert rows is not None, "they are asked for once"
+        return rows
 
 
 def drives_of(network: Network, population: Population) -> list[Drive]:

@@ -153,15 +153,16 @@ def taken_until(step, steps, begin):
 
 
 @numba.njit(nogil=True, error_model="numpy")
-def push_same(begins, row, places, weight, spikes, first, last, sums, base):
+def push_same(begins, row, places, weight, spikes, first, last, until, sums, base):
     """Add one weight to the sums of all targets of spikes `first … last - 1`.
 
-    `row` is where the rows of the job begin, `base` where places are counted from in the step of arrival.
+    `row` is where the rows of the job begin, `base` where places are counted from in the step of arrival. Spikes up to
+    `until` come next: the first of their rows is fetched ahead.
     """
     for number in range(first, last):
         source = row + get(spikes, number)
         begin, end = get(begins, source), get(begins, source + 1)
-        ahead = get(begins, row + get(spikes, number + 1)) if number + 1 < last else begin
+        ahead = get(begins, row + get(spikes, number + 1)) if number + 1 < until else begin
         whole = begin + (end - begin) // ROW_AHEAD * ROW_AHEAD
         for at in range(begin, whole, ROW_AHEAD):
             fetch(places, ahead + at - begin)
@@ -174,12 +175,12 @@ def push_same(begins, row, places, weight, spikes, first, last, sums, base):
 
 
 @numba.njit(nogil=True, error_model="numpy")
-def push_each(begins, row, places, weights, spikes, first, last, sums, base):
+def push_each(begins, row, places, weights, spikes, first, last, until, sums, base):
     """Add the weight of each synapse to the sum of its target."""
     for number in range(first, last):
         source = row + get(spikes, number)
         begin, end = get(begins, source), get(begins, source + 1)
-        ahead = get(begins, row + get(spikes, number + 1)) if number + 1 < last else begin
+        ahead = get(begins, row + get(spikes, number + 1)) if number + 1 < until else begin
         whole = begin + (end - begin) // ROW_AHEAD * ROW_AHEAD
         for at in range(begin, whole, ROW_AHEAD):
             fetch(places, ahead + at - begin)
@@ -223,7 +224,7 @@ def grown(events, room):
 
 @numba.njit(nogil=True, error_model="numpy")
 def push_same_later(
-    begins, row, places, delays, weight, spikes, first, last, step, filled, due_places, due_weights, base
+    begins, row, places, delays, weight, spikes, first, last, until, step, filled, due_places, due_weights, base
 ):
     """Note one event in the calendar for each synapse: where it will arrive, in the step in which it will."""
     ahead, room = due_places.shape
@@ -232,7 +233,7 @@ def push_same_later(
     for number in range(first, last):
         source = row + get(spikes, number)
         begin, end = get(begins, source), get(begins, source + 1)
-        next_row = get(begins, row + get(spikes, number + 1)) if number + 1 < last else begin
+        next_row = get(begins, row + get(spikes, number + 1)) if number + 1 < until else begin
         for each in range(begin, end):
             if each & 15 == 0:
                 fetch(places, next_row + each - begin)
@@ -247,7 +248,7 @@ def push_same_later(
 
 @numba.njit(nogil=True, error_model="numpy")
 def push_each_later(
-    begins, row, places, delays, weights, spikes, first, last, step, filled, due_places, due_weights, base
+    begins, row, places, delays, weights, spikes, first, last, until, step, filled, due_places, due_weights, base
 ):
     """Like `push_same_later`, each synapse with its own weight."""
     ahead, room = due_places.shape
@@ -256,7 +257,7 @@ def push_each_later(
     for number in range(first, last):
         source = row + get(spikes, number)
         begin, end = get(begins, source), get(begins, source + 1)
-        next_row = get(begins, row + get(spikes, number + 1)) if number + 1 < last else begin
+        next_row = get(begins, row + get(spikes, number + 1)) if number + 1 < until else begin
         for each in range(begin, end):
             if each & 15 == 0:
                 fetch(places, next_row + each - begin)

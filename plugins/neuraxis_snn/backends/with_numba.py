@@ -138,6 +138,7 @@ class NumbaEngine(Engine):
         counts = np.array([len(self.arrays[f"{each.name}.count"]) for each in populations], np.int64)
         sizes = np.array([each.size for each in populations], np.int64)
         found_size = plan.at_once * len(populations) + APART
+        own_size = plan.at_once * max(each.size if each.model else 0 for each in populations) + 2 * APART
         flags = np.zeros(plan.parts * 2 * LANES, np.uint8)
         self._sums = np.zeros(plan.sum_size, self.network.sum_kind)
         return {
@@ -156,6 +157,8 @@ class NumbaEngine(Engine):
             "ring": self._rings,
             "counts": self._counts,
             "spikes": np.zeros(2 * plan.at_once * plan.list_size, np.int32),
+            "all_spikes": np.zeros(plan.parts * own_size, np.int32),
+            "own_size": own_size,
             "found": np.zeros(2 * plan.parts * found_size, np.int64),
             "found_size": found_size,
             "flags": flags,
