@@ -113,13 +113,12 @@ class Calendar:
             soon, due = self.soon, self.now + 1
             gone = [each for each in soon if not here[each if each >= 0 else ~each]]
             return [(due, receiver, soon.pop(receiver)) for receiver in gone]
-        leaving = [
-            (tick, receiver, mail.pop(receiver))
-            for tick, mail in self.pending().items()
-            for receiver in [each for each in mail if not here[each if each >= 0 else ~each]]
-        ]
-        if leaving:
-            self._drop_empty_pages()
+        leaving: list[tuple[int, int, list[Envelope]]] = []
+        for tick, mail in self.pending().items():
+            gone = [each for each in mail if not here[each if each >= 0 else ~each]]
+            if len(gone) == len(mail) and mail is not self.soon:
+                del self._later[tick]
+            leaving += [(tick, receiver, mail.pop(receiver)) for receiver in gone]
         return leaving
 
     def take_over(self, tick: int, receiver: int, inbox: list[Envelope]) -> None:
