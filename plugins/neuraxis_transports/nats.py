@@ -162,6 +162,11 @@ class Nats:
                         f"the server at {self.url} has no room for a stream of {self.stream_bytes >> 20} MB",
                         "Give it more (max_file_store, max_memory_store), or write ?megabytes=… in the URL.",
                     ) from error
+                if error.err_code == 10049:  # error creating store for stream
+                    raise _unusable(
+                        f"the server at {self.url} cannot store a stream",
+                        "Its disk is full, or closed to it: see its log. Make room, and restart the server.",
+                    ) from error
                 raise
 
         self._do(make)

@@ -13,6 +13,7 @@ import pytest
 
 from neuraxis.launch import open_scenario
 from neuraxis.simulation import Simulation
+from tests.transports.brokers import RedisServer, found
 
 from .conftest import ended, processes_of, reaches, status_of, wait_until
 from .graphs import ROOT, write_web
@@ -106,6 +107,26 @@ def test_a_run_whose_conductor_was_killed_goes_on_alone_or_on_other_workers(
     assert code == 0, err
     assert found["digest"] == alone(path, 4_000)
     assert ended(start("verify", run, "--json"))[0] == 0
+
+
+def test_a_run_whose_broker_stays_full_ends_by_name_and_goes_on_once_there_is_room(
+    tmp_path: Path, start: Start
+) -> None:
+    found(RedisServer)
+    run = tmp_path / "run"
+    with RedisServer(tmp_path) as server:
+        more = ["--transport", server.url, "--patience", 4, "--json"]
+        process = start("run", RING, "--until", 100_000, "--workers", 2, "--folder", run, *more)
+        wait_until(lambda: (status_of(run) or {}).get("stable_tick", -1) > 0, what="a snapshot that all have")
+        server.fill()
+        code, told, err = ended(process)
+        assert (code, told["error"]["code"]) == (1, "NX306"), err
+        assert "takes nothing more: " in told["error"]["message"]
+        assert f"neuraxis resume {run}" in told["error"]["message"]
+        server.free()
+        code, told, err = ended(start("resume", run, "--json"))
+    assert code in (0, 1), err
+    assert told["digest"] == alone(RING, 100_000)
 
 
 def test_a_run_that_is_asked_to_stop_ends_in_order_and_goes_on_later(tmp_path: Path, start: Start) -> None:
