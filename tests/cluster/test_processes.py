@@ -143,6 +143,25 @@ def test_a_run_that_is_asked_to_stop_ends_in_order_and_goes_on_later(tmp_path: P
     assert found["digest"] == alone(RING, 60_000)
 
 
+def test_a_run_that_slept_as_a_whole_for_longer_than_its_patience_goes_on(tmp_path: Path, start: Start) -> None:
+    run = tmp_path / "run"
+    process = start("run", RING, "--until", 30_000, "--workers", 2, "--folder", run, "--patience", 4, "--json")
+    wait_until(reaches(run, 2_000), what="tick 2,000")
+    everybody = [process.pid, *processes_of(run, 1), *processes_of(run, 2)]
+    assert len(everybody) == 3
+    for number, pause in ((signal.SIGSTOP, 6.0), (signal.SIGCONT, 0.0)):
+        for pid in everybody:
+            os.kill(pid, number)
+        time.sleep(pause)
+    replaced = 0
+    while process.poll() is None:
+        replaced = max(replaced, (status_of(run) or {}).get("replaced", 0))
+        time.sleep(0.05)
+    code, found, err = ended(process)
+    assert code in (0, 1), err
+    assert (found["digest"], replaced) == (alone(RING, 30_000), 0)
+
+
 def test_every_worker_can_be_replaced_while_the_run_goes_on(tmp_path: Path, start: Start) -> None:
     run = tmp_path / "run"
     process = start("run", RING, "--until", 40_000, "--workers", 2, "--folder", run, "--json")

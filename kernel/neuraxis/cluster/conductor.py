@@ -18,7 +18,7 @@ from neuraxis.cluster.conduct import Conduct
 from neuraxis.cluster.folder import ALIVE_NAME, folder_of, log_of
 from neuraxis.cluster.occasions import Occasions
 from neuraxis.cluster.status import Status, WorkerStatus, write_status
-from neuraxis.cluster.worker import Beat
+from neuraxis.cluster.worker import ASLEEP_S, Beat
 from neuraxis.errors import NeuraxisError, TransportFailed, TransportUnusable, WorkerFailed, WorkerLost
 from neuraxis.seams.transport import CONDUCTOR
 
@@ -131,7 +131,10 @@ class Conductor:
                 self._take(frame)
             if self._failed is not None:
                 raise _told(self._failed)
-            now = time.monotonic()
+            before, now = now, time.monotonic()
+            if now - before > ASLEEP_S:  # this process slept or was held up: nobody else was silent meanwhile
+                for each in self._watched.values():
+                    each.heard += now - before
             self._clock(now)
             if now - ordered >= ORDER_S or self.conduct.is_done or self._has_just_begun:
                 ordered = now
@@ -370,13 +373,12 @@ class Conductor:
         self._link.close()
 
     def let_go(self) -> None:
-        """Wait until the processes that were started have ended, for a while, and let go of those that have."""
+        """Wait a while until the processes that were started have ended, and end those that have not."""
         until = time.monotonic() + (LEAVE_S if self._launcher.replaces else 0.0)
         for each in self._watched.values():
             while each.started.ended() is None and time.monotonic() < until:
                 time.sleep(LET_GO_LOOK_S)
-            if each.started.ended() is not None:
-                each.started.kill()
+            each.started.kill()
 
 
 _RATED: Final = ("messages", "bytes", "window")

@@ -45,6 +45,9 @@ PLAN_LOOK_S: Final = 0.5
 TELL_S: Final = 30.0
 """Seconds between two lines about waiting."""
 
+ASLEEP_S: Final = 2.0
+"""Seconds between two looks from which on whoever watches others was asleep, or busy, and could hear nobody."""
+
 JOIN_AGAIN_S: Final = 0.5
 """Seconds between two attempts to join, while the way is cut."""
 
@@ -281,6 +284,8 @@ def _work(plan: Plan, member: Member, link: Link, heart: Heart) -> str:
             now = clock()
             if now - looked < LOOK_S:
                 continue
+            if now - looked > ASLEEP_S:
+                heard += now - looked
             looked = now
             heart.doing = member.state
             if more and (frame := receive(0.0)) is not None:
