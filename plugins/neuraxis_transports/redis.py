@@ -107,7 +107,7 @@ class Redis:
             if ask("SET", key(run), "1", "NX") is None:
                 raise _unusable(
                     f"a run {run!r} is there already",
-                    f"Name it differently; if nobody runs it any more, delete the keys {key(run)}*.",
+                    f"Give its folder another name; if nobody runs it any more, delete the keys {key(run)}*.",
                 )
 
     def join(self, run: str, member: int) -> RedisLink:
@@ -191,6 +191,8 @@ def _translated(address: Address) -> Iterator[None]:
             f"nobody answers at {url}: {error}",
             address.remedy,
         ) from error
+    except redis.InvalidResponse as error:
+        raise _unusable(f"what answers at {url} is no Redis: {error}", address.remedy) from error
     except redis.RedisError as error:
         if is_full(error):
             raise _unusable(f"the server at {url} takes nothing more: {error}", FULL_REMEDY) from error

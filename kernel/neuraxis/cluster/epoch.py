@@ -80,7 +80,8 @@ def maker_of(scheme: str, plugins: Plugins | None = None) -> Callable[[str], Tra
         offered.update(Plugins(["transports"]).transports)  # no result depends on it, so no scenario need name it
     if scheme not in offered:
         raise UsageInvalid(
-            what=f"no plugin offers a transport {scheme!r}", remedy=suggestion(scheme, ["local", *offered])
+            what=f"no plugin offers a transport {scheme!r}",
+            remedy=f"{suggestion(scheme, ['local', *offered])} Write local:, nats://HOST:PORT or redis://HOST:PORT.",
         )
     return offered[scheme]
 
