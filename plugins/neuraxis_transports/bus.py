@@ -3,6 +3,8 @@
 A topic has two lanes: emergencies, which are read first, and everything else. A shelf keeps the lanes.
 
 - A topic that fills up refuses the lower priorities first (`BusRules.shed`); that is an answer and no failure.
+- One that is nearly full becomes conservative: until it has drained it takes high priorities and emergencies only.
+- A broker that failed several times in a row is left alone for a while, apart for publishing and for reading.
 - Emergencies have a rate; they are never stopped by a full topic before it is full to the brim.
 - A message that failed comes again after a pause that grows, and before what is behind it in its lane.
 - After `attempts_max` attempts it lies in the topic `TOPIC.dead`, with the reason; also one that is too old, or that
@@ -16,6 +18,7 @@ from __future__ import annotations
 import re
 import time
 from collections import OrderedDict
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol, final
 
 import msgspec
@@ -23,6 +26,9 @@ from msgspec import Struct
 
 from neuraxis.errors import TransportUnusable, UsageInvalid
 from neuraxis.seams.bus import Delivery, Message, Priority
+from neuraxis_transports.bus_rules import BusRules as BusRules
+from neuraxis_transports.bus_rules import BusState as BusState
+from neuraxis_transports.guards import Breaker, Caution
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -46,51 +52,6 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 
 @final
-class BusRules(Struct, frozen=True, kw_only=True):
-    """What a bus holds itself to.
-
-    Attributes:
-        messages_max: Messages that a lane holds which not every group is done with.
-        shed: Share of `messages_max` from which on messages of a priority are refused, by priority.
-        emergencies_per_minute: Emergencies that one publisher may send, as a bucket of that size that fills evenly.
-        attempts_max: Times that a message is handed over within a group before it is a dead letter.
-        pause_s: Pause after the first failure, seconds; doubled after each further one.
-        pause_s_max: Longest pause, seconds; less than `claim_s`.
-        claim_s: Time after which an unfinished message is handed over to another consumer, seconds.
-        dedup_s: Time for which an id is known, seconds.
-        ttl_s: Age from which on a message is a dead letter, seconds.
-    """
-
-    messages_max: int = 5_000
-    shed: dict[Priority, float] = msgspec.field(
-        default_factory=lambda: {
-            Priority.LOW: 0.5,
-            Priority.NORMAL: 0.75,
-            Priority.HIGH: 0.85,
-            Priority.CRITICAL: 0.95,
-            Priority.EMERGENCY: 1.0,
-        }
-    )
-    emergencies_per_minute: int = 120
-    attempts_max: int = 5
-    pause_s: float = 0.5
-    pause_s_max: float = 30.0
-    claim_s: float = 60.0
-    dedup_s: float = 120.0
-    ttl_s: float = 3_600.0
-
-    def __post_init__(self) -> None:
-        if not 0 < self.pause_s <= self.pause_s_max < self.claim_s:
-            # otherwise another consumer would take over what waits for its next attempt
-            raise UsageInvalid(what="the pauses of a bus do not fit", remedy="Keep pause_s <= pause_s_max < claim_s.")
-        if set(self.shed) != set(Priority) or self.attempts_max < 1 or self.messages_max < 1:
-            raise UsageInvalid(
-                what="the limits of a bus do not fit",
-                remedy="Name a share for every priority; attempts_max and messages_max are at least 1.",
-            )
-
-
-@final
 class Entry(Struct, frozen=True):
     """A record as a shelf hands it over.
 
@@ -110,6 +71,9 @@ class Shelf(Protocol):
 
     def append(self, lane: str, record: bytes, id: str, *, below: int) -> Outcome:
         """Append a record unless its id is known, or the lane holds `below` or more that are not done."""
+
+    def length(self, lane: str) -> int:
+        """Return how many records of a lane are not done by every group."""
 
     def enter(self, lane: str, group: str) -> None:
         """Make a group that reads a lane from its beginning, unless it is there."""
@@ -143,6 +107,17 @@ class RuledBus:
         self.clock = clock
         self._emergencies = float(rules.emergencies_per_minute)
         self._counted_at = clock()
+        most = rules.messages_max
+        self._caution = Caution(
+            int(most * rules.conservative_at), int(most * rules.conservative_to), rules.conservative_s, clock
+        )
+        self._publishing = Breaker("publishing", rules.breaker_failures, rules.breaker_s, clock)
+        self.consuming = Breaker("reading", rules.breaker_failures, rules.breaker_s, clock)
+
+    @property
+    def state(self) -> BusState:
+        """How this connection stands."""
+        return BusState(self._caution.topics, self._publishing.state, self.consuming.state)
 
     def publish(
         self,
@@ -157,7 +132,7 @@ class RuledBus:
 
         Raises:
             UsageInvalid: It is too long, or the topic cannot be one.
-            TransportFailed: The broker is away.
+            TransportFailed: The broker is away, or was too often.
         """
         _check_name("topic", topic)
         message = Message(
@@ -177,10 +152,21 @@ class RuledBus:
         emergency = priority is Priority.EMERGENCY
         if emergency and not self._may_alarm():
             return "limited"
-        below = int(self.rules.messages_max * self.rules.shed[priority])
-        outcome = self.shelf.append(_lane(topic, emergency=emergency), record, id, below=below)
+        with self._publishing.guard():
+            outcome = self._append(topic, record, id, priority)
         if emergency and outcome == "accepted":
             self._emergencies -= 1
+        return outcome
+
+    def _append(self, topic: str, record: bytes, id: str, priority: Priority) -> Outcome:
+        lane = _lane(topic, emergency=priority is Priority.EMERGENCY)
+        length = partial(self.shelf.length, lane)
+        yields = priority < self.rules.conservative_takes
+        if yields and self._caution.refuses(topic, length):
+            return "shed"
+        outcome = self.shelf.append(lane, record, id, below=int(self.rules.messages_max * self.rules.shed[priority]))
+        if yields and outcome == "shed":
+            self._caution.shed(topic, length)
         return outcome
 
     def _may_alarm(self) -> bool:
@@ -233,8 +219,9 @@ class RuledSubscription:
         self._lanes = (_lane(topic, emergency=True), _lane(topic, emergency=False))
         self._held_until = dict.fromkeys(self._lanes, float("-inf"))
         self._done: OrderedDict[str, None] = OrderedDict()
-        for lane in self._lanes:
-            bus.shelf.enter(lane, group)
+        with bus.consuming.guard():
+            for lane in self._lanes:
+                bus.shelf.enter(lane, group)
 
     def take(self, *, limit: int = 1, timeout_s: float = 0.0) -> Sequence[Delivery]:
         """Return up to `limit` messages, emergencies first.
@@ -248,7 +235,8 @@ class RuledSubscription:
             for lane in self._lanes:
                 # a lane is held while its first message waits for the next attempt: nothing overtakes it
                 if len(taken) < limit and self._bus.clock() >= self._held_until[lane]:
-                    entries = self._bus.shelf.take(lane, self._group, self._consumer, limit - len(taken))
+                    with self._bus.consuming.guard():
+                        entries = self._bus.shelf.take(lane, self._group, self._consumer, limit - len(taken))
                     taken += [each for entry in entries if (each := self._delivery(lane, entry)) is not None]
             left = until - time.monotonic()
             if taken or left <= 0:
@@ -280,7 +268,8 @@ class RuledSubscription:
         self._done[id] = None
         if len(self._done) > DONE_IDS_KEPT:
             self._done.popitem(last=False)
-        self._bus.shelf.done(lane, self._group, entry.key)
+        with self._bus.consuming.guard():
+            self._bus.shelf.done(lane, self._group, entry.key)
 
     def retry(self, lane: str, entry: Entry, id: str, reason: str) -> None:
         """A message was not handled."""
@@ -289,14 +278,16 @@ class RuledSubscription:
             self._bury(lane, entry, id, reason)
             return
         pause = min(rules.pause_s_max, rules.pause_s * 2 ** (entry.attempts - 1))
-        self._bus.shelf.again(lane, self._group, entry.key, pause)
+        with self._bus.consuming.guard():
+            self._bus.shelf.again(lane, self._group, entry.key, pause)
         self._held_until[lane] = self._bus.clock() + pause
 
     def _bury(self, lane: str, entry: Entry, id: str, reason: str) -> None:
         """First into the dead letters, then out of the lane: in between it is in both, and never in neither."""
-        if not self._topic.endswith(".dead"):
-            self._bus.bury(self._topic, entry.record, id, reason, entry.attempts)
-        self._bus.shelf.done(lane, self._group, entry.key)
+        with self._bus.consuming.guard():
+            if not self._topic.endswith(".dead"):
+                self._bus.bury(self._topic, entry.record, id, reason, entry.attempts)
+            self._bus.shelf.done(lane, self._group, entry.key)
 
 
 @final

@@ -38,6 +38,10 @@ class MemoryShelf:
         known.next += 1
         return "accepted"
 
+    def length(self, lane: str) -> int:
+        """Return how many records of a lane are not done by every group."""
+        return len(self._lane(lane).records)
+
     def enter(self, lane: str, group: str) -> None:
         """Make a group, unless it is there."""
         self._lane(lane).groups.setdefault(group, _Group())

@@ -19,15 +19,13 @@ if TYPE_CHECKING:
 
     from nats.aio.client import Client
     from nats.aio.msg import Msg
+    from nats.aio.subscription import Subscription
     from nats.js.client import JetStreamContext
 
     from neuraxis.seams.bus import Outcome
     from neuraxis_transports.bus import BusRules
 
 T = TypeVar("T")
-
-FETCH_S: Final = 0.05
-"""How long the server looks for messages at each `take`."""
 
 _FULL: Final = 10077
 """The server's code for: the stream is as long as it may be."""
@@ -47,7 +45,7 @@ class NatsShelf:
         self._loop = asyncio.new_event_loop()
         self._client: Client | None = None
         self._jetstream: JetStreamContext | None = None
-        self._readers: dict[tuple[str, str], JetStreamContext.PullSubscription] = {}
+        self._readers: dict[tuple[str, str], _Reader] = {}
         self._taken: dict[tuple[str, str, str], Msg] = {}
         self._finished: dict[str, int] = {}
         try:
@@ -92,11 +90,20 @@ class NatsShelf:
         state = (await jetstream.stream_info(self._stream, subjects_filter=subject)).state
         return (state.subjects or {}).get(subject, 0)
 
+    def length(self, lane: str) -> int:
+        """Return how many records of a lane are not done by every group."""
+        return self._do(self._length_of(lane))
+
+    async def _length_of(self, lane: str) -> int:
+        jetstream = await self._connected()
+        await self._trim(jetstream, lane)
+        return await self._length(jetstream, f"{self._subject}.{lane}")
+
     def enter(self, lane: str, group: str) -> None:
         """Make a consumer from the beginning of the lane, unless it is there."""
         self._do(self._reader(lane, group))
 
-    async def _reader(self, lane: str, group: str) -> JetStreamContext.PullSubscription:
+    async def _reader(self, lane: str, group: str) -> _Reader:
         jetstream = await self._connected()
         known = self._readers.get((lane, group))
         if known is not None:
@@ -111,8 +118,12 @@ class NatsShelf:
             max_deliver=-1,
         )
         await jetstream.add_consumer(self._stream, config)
-        reader = await jetstream.pull_subscribe_bind(consumer=durable, stream=self._stream)
-        self._readers[lane, group] = reader
+        assert self._client is not None  # connected
+        inbox = self._client.new_inbox()
+        subscription = await self._client.subscribe(f"{inbox}.*")
+        reader = self._readers[lane, group] = _Reader(
+            f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{durable}", inbox, subscription
+        )
         return reader
 
     def take(self, lane: str, group: str, consumer: str, limit: int) -> list[Entry]:
@@ -121,12 +132,19 @@ class NatsShelf:
 
     async def _take(self, lane: str, group: str, limit: int) -> list[Entry]:
         reader = await self._reader(lane, group)
-        try:
-            messages = await reader.fetch(limit, timeout=FETCH_S)
-        except (TimeoutError, nats.errors.TimeoutError):
-            return []
-        entries = []
-        for message in messages:
+        assert self._client is not None  # connected
+        # the client's own fetch waits for a while instead of asking what is there: a slow answer would count as none,
+        # and a lower lane be read before emergencies
+        reader.number += 1
+        inbox = f"{reader.inbox}.{reader.number}"
+        await self._client.publish(reader.subject, b'{"batch": %d, "no_wait": true}' % limit, reply=inbox)
+        entries: list[Entry] = []
+        while len(entries) < limit:
+            message = await reader.subscription.next_msg(timeout=REPLY_S)
+            if message.headers is not None and "Status" in message.headers:
+                if message.subject == inbox:
+                    break  # there is no more
+                continue  # the end of an earlier answer
             key = str(message.metadata.sequence.stream)
             self._taken[lane, group, key] = message
             entries.append(Entry(key, message.data, message.metadata.num_delivered or 1))
@@ -205,3 +223,14 @@ class NatsShelf:
                 reason=f"the server at {self._transport.url} cannot be used: {error or type(error).__name__}",
                 remedy="Try again: what was accepted is kept, and an id is accepted once.",
             ) from error
+
+
+@final
+class _Reader:
+    """Where messages of one lane are asked for in the name of one group, and where they arrive."""
+
+    def __init__(self, subject: str, inbox: str, subscription: Subscription) -> None:
+        self.subject = subject
+        self.inbox = inbox
+        self.subscription = subscription
+        self.number = 0

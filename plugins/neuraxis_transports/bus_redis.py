@@ -68,6 +68,12 @@ class RedisShelf:
         outcome: Outcome = self._ask("EVAL", _APPEND, 2, stream, f"{stream}#{id}", record, below, milliseconds).decode()
         return outcome
 
+    def length(self, lane: str) -> int:
+        """Return how many records of a lane are not done by every group."""
+        with self._translated():
+            self._trim(lane)
+            return int(self._ask("XLEN", self._base + lane))
+
     def enter(self, lane: str, group: str) -> None:
         """Make a group from the beginning of the lane, unless it is there."""
         with self._translated():

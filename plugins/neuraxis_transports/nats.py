@@ -154,13 +154,18 @@ class Nats:
                 if error.err_code == 10058:  # stream name already in use with a different configuration
                     raise _unusable(
                         f"a run {run!r} is there already",
-                        "Name it differently; if nobody runs it any more, delete the stream "
+                        "Give its folder another name; if nobody runs it any more, delete the stream "
                         f"(nats stream rm {stream_name(run)}).",
                     ) from error
                 if error.err_code in (10023, 10028, 10047):  # insufficient resources, memory, storage
                     raise _unusable(
                         f"the server at {self.url} has no room for a stream of {self.stream_bytes >> 20} MB",
                         "Give it more (max_file_store, max_memory_store), or write ?megabytes=… in the URL.",
+                    ) from error
+                if error.err_code == 10049:  # error creating store for stream
+                    raise _unusable(
+                        f"the server at {self.url} cannot store a stream",
+                        "Its disk is full, or closed to it: see its log. Make room, and restart the server.",
                     ) from error
                 raise
 
@@ -263,6 +268,8 @@ class Nats:
             return _unusable(f"there is no trust between this side and the server at {self.url}: {text}", TLS_REMEDY)
         if isinstance(error, nats.js.errors.Error) and not isinstance(error, asyncio.TimeoutError):
             return _unusable(f"the server at {self.url} does not do what is asked: {text}", "See the server's log.")
+        if isinstance(error, asyncio.TimeoutError):
+            text = "no NATS server, or one that is too slow"
         return _unusable(
             f"nobody answers at {self.url}: {text}",
             self._address.remedy,

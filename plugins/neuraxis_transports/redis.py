@@ -27,7 +27,7 @@ except ModuleNotFoundError as error:
         raise
     raise ExtraMissing(library="redis", extra="redis", purpose="the transport redis") from error
 
-from neuraxis_transports.redis_link import BROKEN, NAME, REFUSED, RedisLink, call, facts, key
+from neuraxis_transports.redis_link import BROKEN, NAME, REFUSED, RedisLink, call, facts, is_full, key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 VERSION_MIN: Final = (6, 2)
 """Version of Redis from which XADD has NOMKSTREAM: with it, a late frame cannot bring a removed run back."""
 
+FULL_REMEDY: Final = "Make room: on its disk, or above its maxmemory."
 CONNECT_S: Final = 3.0
 REPLY_S: Final = 5.0
 
@@ -106,7 +107,7 @@ class Redis:
             if ask("SET", key(run), "1", "NX") is None:
                 raise _unusable(
                     f"a run {run!r} is there already",
-                    f"Name it differently; if nobody runs it any more, delete the keys {key(run)}*.",
+                    f"Give its folder another name; if nobody runs it any more, delete the keys {key(run)}*.",
                 )
 
     def join(self, run: str, member: int) -> RedisLink:
@@ -190,7 +191,11 @@ def _translated(address: Address) -> Iterator[None]:
             f"nobody answers at {url}: {error}",
             address.remedy,
         ) from error
+    except redis.InvalidResponse as error:
+        raise _unusable(f"what answers at {url} is no Redis: {error}", address.remedy) from error
     except redis.RedisError as error:
+        if is_full(error):
+            raise _unusable(f"the server at {url} takes nothing more: {error}", FULL_REMEDY) from error
         raise _unusable(
             f"the server at {url} does not do what is asked: {error}", "Use Redis 6.2 or newer, or Valkey."
         ) from error

@@ -311,6 +311,11 @@ def call(connection: Any, *command: str | bytes | int) -> Any:
     return connection.read_response()
 
 
+def is_full(error: BaseException) -> bool:
+    """Whether a server refuses to write: its memory is full, or its disk (`stop-writes-on-bgsave-error` too)."""
+    return isinstance(error, redis.exceptions.OutOfMemoryError) or str(error).startswith(("OOM", "MISCONF"))
+
+
 def facts(info: bytes) -> dict[str, str]:
     """Read the reply to INFO."""
     lines = info.decode(errors="replace").splitlines()

@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
 from neuraxis.cluster.epoch import Wish
-from neuraxis.errors import UsageInvalid
+from neuraxis.errors import UsageInvalid, WorkerLost
 from neuraxis.explore.campaign import kinds_for, wage
+from neuraxis.explore.round import BrokerDeeds, Round
 from neuraxis.explore.strikes import OF_WORKERS, Strike, draw_strikes, parse_strikes, text_of
-from tests.transports.brokers import NatsServer, RedisServer, Server, found
+from neuraxis.explore.struck_conductor import Task, processes_path
+from tests.transports.brokers import NatsServer, RedisServer, Server, found, may_mount
 
 from .conftest import Start, ended
 from .graphs import ROOT
 
 RING = ROOT / "scenarios" / "ring.toml"
+FAULTS = 34
+EVERYWHERE = kinds_for("local:", BrokerDeeds())
+
+
+@contextmanager
+def broker_in(folder: Path, kind: type[Server]) -> Iterator[tuple[Server, str]]:
+    """A broker that can be full: its disk where one can be mounted, else what it may store. Yields it and its URL."""
+    found(kind)
+    (folder / "server").mkdir()
+    disk = 128 if may_mount() else 0
+    with kind(folder / "server", disk_megabytes=disk, store_megabytes=160) as server:
+        yield server, server.url + ("?megabytes=64" if kind is NatsServer else "")
 
 
 def test_one_seed_draws_the_same_faults_and_another_seed_others() -> None:
@@ -39,7 +58,7 @@ def test_a_plan_of_faults_is_read_as_it_is_written() -> None:
 )
 def test_a_plan_that_cannot_be_is_refused(text: str, says: str) -> None:
     with pytest.raises(UsageInvalid, match=says):
-        parse_strikes(text, workers=2, kinds=kinds_for("local:", restarts=False))
+        parse_strikes(text, workers=2, kinds=kinds_for("local:", BrokerDeeds()))
 
 
 @pytest.mark.slow
@@ -79,23 +98,75 @@ def test_an_actor_that_reads_its_process_is_found(tmp_path: Path, start: Start) 
     shutil.rmtree(Path(told["folder"]).parent)
 
 
-@pytest.mark.prove
-@pytest.mark.parametrize(("kind", "faults"), [(None, 68), (NatsServer, 66), (RedisServer, 66)])
-def test_two_hundred_faults_change_nothing(tmp_path: Path, kind: type[Server] | None, faults: int) -> None:
-    until = ["scenario.until=6000"]
-    if kind is None:
-        campaign = wage(RING, tmp_path, Wish(2, patience=6.0), seed=11, faults=faults, overrides=until)
-    else:
-        found(kind)
-        (tmp_path / "server").mkdir()
-        with kind(tmp_path / "server") as server:
-
-            def restart() -> None:
-                server.kill()
-                server.start()
-
-            wish = Wish(2, server.url, patience=6.0)
-            campaign = wage(RING, tmp_path, wish, seed=11, faults=faults, overrides=until, restart=restart)
-    print(campaign)  # the table of bench/RESULTS.md
+@pytest.mark.slow
+def test_a_conductor_that_is_killed_leaves_no_worker_and_its_run_is_resumed(tmp_path: Path) -> None:
+    strikes = parse_strikes("orphan at 300; stop 1 at 1500; orphan at 1550", workers=2, kinds=EVERYWHERE)
+    campaign = wage(
+        RING, tmp_path, Wish(2, patience=20.0), seed=1, faults=3, strikes=strikes, overrides=["scenario.until=9000"]
+    )
     assert campaign.failure is None
-    assert sum(campaign.fired.values()) >= faults
+    assert campaign.fired == {"stop": 1, "orphan": 2}
+
+
+@pytest.mark.slow
+def test_a_worker_that_outlives_its_conductor_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("neuraxis.explore.round.ENDS_S", 1.0)
+    orders, run = tmp_path / "orders", tmp_path / "run"
+    orders.mkdir()
+    with subprocess.Popen(["tail", "-f", "/dev/null", "--pid", str(os.getpid()), orders]) as stubborn:
+        processes_path(orders).write_text(f"1 {stubborn.pid}\n")  # as if a conductor had started it
+        task = Task(str(RING), ["scenario.until=90000"], None, str(run), Wish(2, patience=20.0), 1)
+        strikes = parse_strikes("orphan at 300", workers=2, kinds=EVERYWHERE)
+        with pytest.raises(
+            WorkerLost, match=f"process {stubborn.pid} .* does not end, though its conductor was killed"
+        ):
+            Round(task, orders, run, strikes, limit_s=120, deeds=BrokerDeeds()).run()
+        assert stubborn.wait(10) == -9  # nothing is left behind
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [NatsServer, RedisServer])
+def test_a_broker_that_is_full_for_a_while_changes_nothing(tmp_path: Path, kind: type[Server]) -> None:
+    with broker_in(tmp_path, kind) as (server, url):
+        deeds = BrokerDeeds(fill=server.fill, free=server.free)
+        strikes = parse_strikes("fill at 200; kill 1 at 201", workers=2, kinds=kinds_for(url, deeds))
+        wish = Wish(2, url, patience=20.0)
+        overrides = ["scenario.until=1000"]
+        campaign = wage(RING, tmp_path, wish, seed=1, faults=2, strikes=strikes, overrides=overrides, deeds=deeds)
+    assert campaign.failure is None
+    assert campaign.fired == {"fill": 1, "kill": 1}
+
+
+def test_a_disk_that_is_filled_and_never_freed_is_refused(tmp_path: Path, start: Start) -> None:
+    code, told, _ = ended(start("explore", RING, "--workers", 2, "--fill", "true", "--json"))
+    assert code == 2
+    assert "--free" in told["error"]["message"]
+
+
+@pytest.mark.prove
+@pytest.mark.timeout(1_800)
+@pytest.mark.parametrize("seed", [11, 12])
+@pytest.mark.parametrize("kind", [None, NatsServer, RedisServer], ids=["local", "nats", "redis"])
+def test_two_hundred_faults_change_nothing(tmp_path: Path, kind: type[Server] | None, seed: int) -> None:
+    """Six campaigns of 34 faults. Each prints a row of the table in bench/RESULTS.md; run it with -s to see it."""
+    began = time.monotonic()
+
+    def show(fired: int, note: str) -> None:
+        print(f"{time.monotonic() - began:6.0f} s  {fired} of {FAULTS} faults, {note}", flush=True)
+
+    with ExitStack() as stack:
+        url, deeds = "local:", BrokerDeeds()
+        if kind is not None:
+            server, url = stack.enter_context(broker_in(tmp_path, kind))
+            deeds = BrokerDeeds(server.restart, server.fill, server.free)
+        wish = Wish(2, url, patience=6.0)
+        overrides = ["scenario.until=4000"]
+        campaign = wage(
+            RING, tmp_path, wish, seed=seed, faults=FAULTS, overrides=overrides, limit_s=600.0, deeds=deeds, show=show
+        )
+    planned, fired = sum(campaign.planned.values()), sum(campaign.fired.values())
+    kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(campaign.fired.items(), key=lambda each: -each[1]))
+    seconds = time.monotonic() - began
+    print(f"| {url.partition(':')[0]} | {seed} | {campaign.rounds} | {seconds:.0f} | {planned} | {fired} | {kinds} |")
+    assert campaign.failure is None
+    assert fired >= FAULTS

@@ -13,6 +13,7 @@ import pytest
 
 from neuraxis.launch import open_scenario
 from neuraxis.simulation import Simulation
+from tests.transports.brokers import RedisServer, found
 
 from .conftest import ended, processes_of, reaches, status_of, wait_until
 from .graphs import ROOT, write_web
@@ -108,6 +109,26 @@ def test_a_run_whose_conductor_was_killed_goes_on_alone_or_on_other_workers(
     assert ended(start("verify", run, "--json"))[0] == 0
 
 
+def test_a_run_whose_broker_stays_full_ends_by_name_and_goes_on_once_there_is_room(
+    tmp_path: Path, start: Start
+) -> None:
+    found(RedisServer)
+    run = tmp_path / "run"
+    with RedisServer(tmp_path) as server:
+        more = ["--transport", server.url, "--patience", 4, "--json"]
+        process = start("run", RING, "--until", 100_000, "--workers", 2, "--folder", run, *more)
+        wait_until(lambda: (status_of(run) or {}).get("stable_tick", -1) > 0, what="a snapshot that all have")
+        server.fill()
+        code, told, err = ended(process)
+        assert (code, told["error"]["code"]) == (1, "NX306"), err
+        assert "takes nothing more: " in told["error"]["message"]
+        assert f"neuraxis resume {run}" in told["error"]["message"]
+        server.free()
+        code, told, err = ended(start("resume", run, "--json"))
+    assert code in (0, 1), err
+    assert told["digest"] == alone(RING, 100_000)
+
+
 def test_a_run_that_is_asked_to_stop_ends_in_order_and_goes_on_later(tmp_path: Path, start: Start) -> None:
     run = tmp_path / "run"
     process = start("run", RING, "--until", 60_000, "--workers", 2, "--folder", run, "--json")
@@ -120,6 +141,25 @@ def test_a_run_that_is_asked_to_stop_ends_in_order_and_goes_on_later(tmp_path: P
     code, found, err = ended(start("resume", run, "--json"))
     assert code in (0, 1), err
     assert found["digest"] == alone(RING, 60_000)
+
+
+def test_a_run_that_slept_as_a_whole_for_longer_than_its_patience_goes_on(tmp_path: Path, start: Start) -> None:
+    run = tmp_path / "run"
+    process = start("run", RING, "--until", 30_000, "--workers", 2, "--folder", run, "--patience", 4, "--json")
+    wait_until(reaches(run, 2_000), what="tick 2,000")
+    everybody = [process.pid, *processes_of(run, 1), *processes_of(run, 2)]
+    assert len(everybody) == 3
+    for number, pause in ((signal.SIGSTOP, 6.0), (signal.SIGCONT, 0.0)):
+        for pid in everybody:
+            os.kill(pid, number)
+        time.sleep(pause)
+    replaced = 0
+    while process.poll() is None:
+        replaced = max(replaced, (status_of(run) or {}).get("replaced", 0))
+        time.sleep(0.05)
+    code, found, err = ended(process)
+    assert code in (0, 1), err
+    assert (found["digest"], replaced) == (alone(RING, 30_000), 0)
 
 
 def test_every_worker_can_be_replaced_while_the_run_goes_on(tmp_path: Path, start: Start) -> None:

@@ -15,7 +15,7 @@ from neuraxis.errors import TransportFailed, TransportUnusable
 from neuraxis.testing.tcp_proxy import TcpProxy
 from neuraxis_transports.nats import Nats
 from neuraxis_transports.redis import Redis
-from tests.transports.brokers import NatsServer, RedisServer, Server, found, free_port
+from tests.transports.brokers import NatsServer, RedisServer, Server, found, free_port, may_mount
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -163,6 +163,30 @@ def test_what_came_while_the_connection_was_broken_is_read_afterwards(
     assert [next_short(one) for _ in range(10)] == [bytes([number]) for number in range(10)]
 
 
+@pytest.mark.parametrize("disk_megabytes", [0, pytest.param(48, marks=pytest.mark.slow)])
+def test_a_broker_that_is_full_is_refused_and_carries_on_once_it_has_room(broker: Broker, disk_megabytes: int) -> None:
+    if disk_megabytes and not may_mount():
+        pytest.skip("this user cannot mount a disk of a few megabytes")
+    with broker.server_class(broker.folder, disk_megabytes=disk_megabytes, store_megabytes=48) as server:
+        url = server.url + ("?megabytes=16" if broker.server_class is NatsServer else "")
+        transport = broker.make(url)
+        transport.create("digits")
+        one, two = transport.join("digits", 1), transport.join("digits", 2)
+        assert both_ways(one, two)
+        server.fill()
+        for number in range(6):
+            one.send(2, [bytes(20_000)])
+            while (frame := two.receive(0.2)) is not None:  # a server finds out by what it could not write
+                assert len(frame) != 20_000 or number == 0, "it was not full"
+        with pytest.raises(TransportUnusable, match=r"takes nothing more|no room|cannot store|did not come back"):
+            transport.check()
+        server.free()
+        assert both_ways(one, two)
+        transport.check()
+        one.close()
+        two.close()
+
+
 def test_a_redis_that_forgot_everything_carries_on(tmp_path: Path) -> None:
     found(RedisServer)
     with RedisServer(tmp_path, "--appendonly", "no") as server:
@@ -256,7 +280,7 @@ def test_a_server_of_the_other_kind_is_refused(broker: Broker, tmp_path: Path) -
     found(other)
     with other(tmp_path) as server:
         url = f"{broker.server_class.scheme}://127.0.0.1:{server.port}"
-        with pytest.raises(TransportUnusable, match=url):
+        with pytest.raises(TransportUnusable, match=f"{url}.* no (NATS|Redis).*correct host, port and scheme"):
             broker.make(url).check()
 
 

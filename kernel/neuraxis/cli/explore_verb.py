@@ -48,6 +48,17 @@ def explore(
             show_default=False,
         ),
     ] = None,
+    fill: Annotated[
+        str | None,
+        typer.Option(
+            help="With --workers: the command after which the broker's disk is full. Without it, it is not filled.",
+            show_default=False,
+        ),
+    ] = None,
+    free: Annotated[
+        str | None,
+        typer.Option(help="With --fill: the command, two seconds later, that makes room again.", show_default=False),
+    ] = None,
     json: JsonOption = False,
     log: LogOption = "ERROR",
 ) -> None:
@@ -56,9 +67,9 @@ def explore(
     A failure is shrunk to the fewest faults, and printed with the one command that reproduces it.
     Exit code 1 if an invariant breaks or an actor fails, 3 if two runs that must agree do not.
 
-    With --workers, real processes are killed and stopped, frames between them are lost, repeated, delayed and cut,
-    connections to a broker break, and every run is compared with one process: exit code 3 if a result differs, 1 after
-    a hang or an error.
+    With --workers, real processes are killed and stopped, the conductor too, frames between them are lost, repeated,
+    delayed and cut, connections to a broker break, its disk is full, and every run is compared with one process: exit
+    code 3 if a result differs, 1 after a hang or an error.
     """
     from neuraxis.cli.progress import progress
     from neuraxis.explore.search import Found, search
@@ -73,7 +84,7 @@ def explore(
         from neuraxis.cluster.epoch import Wish
 
         wish = Wish(workers, transport, patience=patience)
-        asked = Asked(scenario, wish, seed, faults, until, plan, tuple(set_ or []), backend, restart)
+        asked = Asked(scenario, wish, seed, faults, until, plan, tuple(set_ or []), backend, restart, fill, free)
         raise typer.Exit(explore_workers(asked, as_json=json))
     opened = open_scenario(scenario, overrides=set_ or [], backend=backend)
     last = until if until is not None else min(opened.resolved.until, UNTIL_MAX)

@@ -17,13 +17,14 @@ from neuraxis.cli.terminal import say, table
 from neuraxis.cluster.epoch import transport_of
 from neuraxis.errors import UsageInvalid, counted
 from neuraxis.explore.campaign import Campaign, kinds_for, wage
+from neuraxis.explore.round import BrokerDeeds
 from neuraxis.explore.strikes import parse_strikes, text_of
 
 if TYPE_CHECKING:
     from neuraxis.cluster.epoch import Wish
 
-RESTART_S: Final = 60.0
-"""Seconds that the command may take that restarts the broker."""
+COMMAND_S: Final = 60.0
+"""Seconds that a command may take that does something to the broker."""
 
 
 @final
@@ -39,11 +40,14 @@ class Asked(Struct, frozen=True):
     changes: tuple[str, ...]
     backend: str | None
     restart: str | None
+    fill: str | None
+    free: str | None
 
 
 def explore_workers(asked: Asked, *, as_json: bool) -> int:
     """Wage a campaign, tell what it came to, and return the exit code."""
-    kinds = kinds_for(asked.wish.transport, restarts=asked.restart is not None)
+    deeds = _deeds(asked)
+    kinds = kinds_for(asked.wish.transport, deeds)
     strikes = None
     if asked.plan is not None:
         strikes = parse_strikes(asked.plan, workers=asked.wish.workers, kinds=kinds)
@@ -63,7 +67,7 @@ def explore_workers(asked: Asked, *, as_json: bool) -> int:
                 strikes=strikes,
                 overrides=changes,
                 backend=asked.backend,
-                restart=partial(_restart, asked.restart) if asked.restart is not None else None,
+                deeds=deeds,
                 show=show,
             )
         failed = found.failure is not None
@@ -73,17 +77,37 @@ def explore_workers(asked: Asked, *, as_json: bool) -> int:
     return _tell(found, asked, as_json=as_json)
 
 
-def _restart(command: str) -> None:
-    """Run what restarts the broker.
+def _deeds(asked: Asked) -> BrokerDeeds:
+    """Make deeds of the commands that were given.
+
+    Raises:
+        UsageInvalid: The disk would be filled and never freed, or freed and never filled.
+    """
+    if (asked.fill is None) != (asked.free is None):
+        raise UsageInvalid(
+            what="--fill and --free go together",
+            remedy="Give both: the command that fills the broker's disk, and the one that makes room again.",
+        )
+    return BrokerDeeds(
+        **{
+            name: partial(_do, name, command)
+            for name, command in (("restart", asked.restart), ("fill", asked.fill), ("free", asked.free))
+            if command is not None
+        }
+    )
+
+
+def _do(name: str, command: str) -> None:
+    """Run a command that does something to the broker.
 
     Raises:
         UsageInvalid: It cannot be run, fails, or takes too long.
     """
     try:
-        subprocess.run(shlex.split(command), check=True, timeout=RESTART_S, stdout=subprocess.DEVNULL)
+        subprocess.run(shlex.split(command), check=True, timeout=COMMAND_S, stdout=subprocess.DEVNULL)
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         raise UsageInvalid(
-            what=f"the broker cannot be restarted: {error}", remedy="Give a command that works with --restart."
+            what=f"the command of --{name} failed: {error}", remedy=f"Give a command that works with --{name}."
         ) from error
 
 
@@ -97,7 +121,8 @@ def _command(asked: Asked, found: Campaign) -> str | None:
     words += ["--until", str(asked.until)] if asked.until is not None else []
     words += [word for each in asked.changes for word in ("--set", each)]
     words += ["--backend", asked.backend] if asked.backend is not None else []
-    words += ["--restart", asked.restart] if asked.restart is not None else []
+    for name, command in (("--restart", asked.restart), ("--fill", asked.fill), ("--free", asked.free)):
+        words += [name, command] if command is not None else []
     return shlex.join([*words, "--plan", text_of(found.failure.strikes)])
 
 

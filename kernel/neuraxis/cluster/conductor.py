@@ -6,6 +6,7 @@ file in which its heart beats, and from its launcher, which may know that the pr
 
 from __future__ import annotations
 
+import logging
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, final
@@ -15,9 +16,10 @@ import msgspec
 from neuraxis.cluster.batch import FrameDamaged, Report, decode, encode
 from neuraxis.cluster.conduct import Conduct
 from neuraxis.cluster.folder import ALIVE_NAME, folder_of, log_of
+from neuraxis.cluster.occasions import Occasions
 from neuraxis.cluster.status import Status, WorkerStatus, write_status
-from neuraxis.cluster.worker import Beat
-from neuraxis.errors import TransportFailed, WorkerFailed, WorkerLost
+from neuraxis.cluster.worker import ASLEEP_S, Beat
+from neuraxis.errors import NeuraxisError, TransportFailed, TransportUnusable, WorkerFailed, WorkerLost
 from neuraxis.seams.transport import CONDUCTOR
 
 if TYPE_CHECKING:
@@ -28,22 +30,22 @@ if TYPE_CHECKING:
     from neuraxis.seams.launcher import Launcher, Started
     from neuraxis.seams.transport import Link, Transport
 
+_log = logging.getLogger(__name__)
+
 ORDER_S: Final = 0.2
 LEAVE_S: Final = 5.0
 """How long workers that are done are waited for; their last word may be lost."""
 
+LET_GO_LOOK_S: Final = 0.01
 STATUS_S: Final = 0.5
-SNAPSHOT_S: Final = 2.0
-"""Least seconds between two snapshots, where the scenario does not say when to take them."""
-
-SNAPSHOT_SHARE: Final = 0.05
-"""Largest share of the time that such snapshots may take."""
-
 REPLACED_MAX: Final = 5
 """Processes in a row that a worker may lose without coming any further."""
 
 AWAITED_FACTOR: Final = 10
 """Times the patience for which another process is awaited, where the launcher starts none."""
+
+STARTS_S: Final = 30.0
+"""Least seconds that a process has to start: on a busy host another one in its place would take no less."""
 
 STUCK_FACTOR: Final = 3
 """Times the patience after which workers that all live and all wait are given up: their way is cut."""
@@ -122,14 +124,17 @@ class Conductor:
         """
         now = time.monotonic()
         ordered = told = -1.0
-        snapshots = _Snapshots(now)
+        snapshots = Occasions(now)
         while not self._have_left(now):
             frame = self._link.receive(ORDER_S / 4)
             if frame is not None:
                 self._take(frame)
             if self._failed is not None:
                 raise _told(self._failed)
-            now = time.monotonic()
+            before, now = now, time.monotonic()
+            if now - before > ASLEEP_S:  # this process slept or was held up: nobody else was silent meanwhile
+                for each in self._watched.values():
+                    each.heard += now - before
             self._clock(now)
             if now - ordered >= ORDER_S or self.conduct.is_done or self._has_just_begun:
                 ordered = now
@@ -209,14 +214,20 @@ class Conductor:
             code = each.started.ended()
             if code is not None:
                 self._replace(worker, f"its process ended with code {code}", now)
-            elif now - each.heard > self._plan.patience * (AWAITED_FACTOR if each.is_awaited else 1):
-                self._replace(worker, f"it gave no sign of life for {self._plan.patience:g} s", now)
+            elif now - each.heard > (patience := self._patience_with(each)):
+                self._replace(worker, f"it gave no sign of life for {patience:g} s", now)
         if stuck and self.conduct.is_running and not self._launcher.replaces:
             raise TransportFailed(
                 transport=self._transport.name,
                 reason="all workers live, but batches do not arrive",
                 remedy="Look at the network and the broker, then go on with: neuraxis resume RUN",
             )
+
+    def _patience_with(self, each: _Watched) -> float:
+        """Seconds without a sign of life after which a process counts as lost; its heart beats once it has started."""
+        if each.is_awaited:
+            return self._plan.patience * AWAITED_FACTOR
+        return max(self._plan.patience, STARTS_S) if each.beat.number < 0 else self._plan.patience
 
     def _is_waiting(self, worker: int) -> bool:
         report = self.conduct.reports.get(worker)
@@ -231,6 +242,7 @@ class Conductor:
 
     def _replace(self, worker: int, reason: str, now: float) -> None:
         each = self._watched[worker]
+        _log.warning("a worker is replaced", extra={"worker": worker, "reason": reason})
         if not self._launcher.replaces:
             self._wait_for_another(worker, each, reason, now)
             return
@@ -238,14 +250,28 @@ class Conductor:
         each.lost += 1
         log = log_of(self._run, worker, self.conduct.incarnations[worker])
         if each.lost > REPLACED_MAX:
-            raise WorkerLost(
-                worker=worker,
-                reason=f"{reason}, for the {each.lost}th time without coming any further; see {log}",
-                remedy=f"Mend what the log names, then go on with: neuraxis resume {self._run}",
+            raise self._with_its_cause(
+                WorkerLost(
+                    worker=worker,
+                    reason=f"{reason}, for the {each.lost}th time without coming any further; see {log}",
+                    remedy=f"Mend what the log names, then go on with: neuraxis resume {self._run}",
+                )
             )
         self.replaced += 1
         incarnation = self.conduct.replaced(worker)
         self._start(worker, incarnation, self.conduct.stable[1], now)
+
+    def _with_its_cause(self, lost: WorkerLost) -> NeuraxisError:
+        """Return what ends the run: workers also come no further where the way between them carries nothing."""
+        try:
+            self._transport.check()
+        except TransportUnusable as error:
+            return TransportFailed(
+                transport=error.transport,
+                reason=error.reason,
+                remedy=f"{error.remedy} Then go on with: neuraxis resume {self._run}",
+            )
+        return lost
 
     def _wait_for_another(self, worker: int, each: _Watched, reason: str, now: float) -> None:
         """Refuse the lost process from now on, and wait for whoever starts another one."""
@@ -346,26 +372,16 @@ class Conductor:
                 each.started.kill()
         self._link.close()
 
+    def let_go(self) -> None:
+        """Wait a while until the processes that were started have ended, and end those that have not."""
+        until = time.monotonic() + (LEAVE_S if self._launcher.replaces else 0.0)
+        for each in self._watched.values():
+            while each.started.ended() is None and time.monotonic() < until:
+                time.sleep(LET_GO_LOOK_S)
+            each.started.kill()
+
 
 _RATED: Final = ("messages", "bytes", "window")
-
-
-@final
-class _Snapshots:
-    """When snapshots are taken, if the scenario does not say."""
-
-    def __init__(self, now: float) -> None:
-        self._last = self._began = now
-
-    def are_due(self, conduct: Conduct, plan: Plan, now: float) -> bool:
-        if not conduct.wants_snapshot():
-            return False
-        cost = max(report.figures.get("snapshot_s", 0.0) for report in conduct.reports.values())
-        by_clock = plan.snapshot_every is None and now - self._last > SNAPSHOT_S
-        if conduct.is_crowded() or (by_clock and cost <= SNAPSHOT_SHARE * (now - self._began)):
-            self._last = now
-            return True
-        return False
 
 
 def _told(report: Report) -> WorkerFailed:

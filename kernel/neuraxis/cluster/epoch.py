@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, final
 
@@ -34,7 +35,7 @@ from neuraxis.simulation import header_of
 from neuraxis.snapshot.shelf import Shelf
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from pathlib import Path
 
     from neuraxis.cluster.batch import Failure
@@ -79,7 +80,8 @@ def maker_of(scheme: str, plugins: Plugins | None = None) -> Callable[[str], Tra
         offered.update(Plugins(["transports"]).transports)  # no result depends on it, so no scenario need name it
     if scheme not in offered:
         raise UsageInvalid(
-            what=f"no plugin offers a transport {scheme!r}", remedy=suggestion(scheme, ["local", *offered])
+            what=f"no plugin offers a transport {scheme!r}",
+            remedy=f"{suggestion(scheme, ['local', *offered])} Write local:, nats://HOST:PORT or redis://HOST:PORT.",
         )
     return offered[scheme]
 
@@ -238,8 +240,9 @@ class Epoch:
         return result
 
     def close(self) -> None:
-        """Let go of the journal."""
+        """Let go of the journal, and of processes."""
         self._sink.close()
+        self.conductor.let_go()
 
 
 def begin(
@@ -274,8 +277,14 @@ def begin(
         raise
 
 
-def resume(folder: Path, wish: Wish, *, signer: Signer | None = None) -> Epoch | End:
+def resume(folder: Path, wish: Wish, *, signer: Signer | None = None, launcher: Launcher | None = None) -> Epoch | End:
     """Go on with a run, on workers. Returns its end if it is complete.
+
+    Args:
+        folder: The run folder.
+        wish: How to distribute what is left of it.
+        signer: Signs snapshots of the whole run.
+        launcher: Starts workers, instead of the one that the wish names.
 
     Raises:
         As `begin`; JournalDamaged, PluginUnusable: As `neuraxis.launch.resume_run`.
@@ -299,7 +308,7 @@ def resume(folder: Path, wish: Wish, *, signer: Signer | None = None) -> Epoch |
         snapshot, _ = Shelf(folder).newest_sound(messages, marked=marked)
         base = f"{snapshot.tick:012d}.nxs" if snapshot is not None else ""
         number = 2 + sum(1 for _ in journal.of(Resumed))
-        epoch = Epoch(opened, folder, sink, wish, number=number, base=base, signer=signer)
+        epoch = Epoch(opened, folder, sink, wish, number=number, base=base, signer=signer, launcher=launcher)
         sink.append(Resumed(snapshot.tick if snapshot is not None else 0))
         return epoch
     except BaseException:

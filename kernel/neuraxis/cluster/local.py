@@ -114,7 +114,7 @@ class Local:
             raise TransportUnusable(
                 transport=NAME,
                 reason=f"a run {run!r} is there already",
-                remedy=f"Name it differently; if nobody runs it any more, delete {folder}.",
+                remedy=f"Give its folder another name; if nobody runs it any more, delete {folder}.",
             ) from error
         except OSError as error:
             raise TransportUnusable(

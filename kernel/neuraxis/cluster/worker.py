@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import logging
 import os
 import resource
 import signal
@@ -20,7 +21,7 @@ from neuraxis.cluster.bulk import Bulk
 from neuraxis.cluster.folder import ALIVE_NAME, folder_of, open_part, plan_path, read_plan
 from neuraxis.cluster.launchers import LEASH
 from neuraxis.cluster.member import Member
-from neuraxis.errors import NeuraxisError, UsageInvalid, WorkerLost
+from neuraxis.errors import NeuraxisError, TransportUnusable, UsageInvalid, WorkerLost
 from neuraxis.files import make_folder
 from neuraxis.journal.read import read_journal
 from neuraxis.launch import JOURNAL_NAME, has_begun, reopen, require_same_code
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from neuraxis.cluster.plan import Plan
     from neuraxis.seams.transport import Link, Transport
 
+_log = logging.getLogger(__name__)
+
 BEAT_S: Final = 1.0
 LOOK_S: Final = 0.05
 """Longest wait for a frame between two looks at the clock."""
@@ -42,6 +45,12 @@ PLAN_LOOK_S: Final = 0.5
 
 TELL_S: Final = 30.0
 """Seconds between two lines about waiting."""
+
+ASLEEP_S: Final = 2.0
+"""Seconds between two looks from which on whoever watches others was asleep, or busy, and could hear nobody."""
+
+JOIN_AGAIN_S: Final = 0.5
+"""Seconds between two attempts to join, while the way is cut."""
 
 LOOKS_KEPT: Final = 30
 """Looks at what the worker computes that `neuraxis top` tells of; there is one a beat. Each takes the worker's time."""
@@ -220,7 +229,7 @@ def serve(run: Path, me: int, incarnation: int, tick: int, transport: Transport)
     heart = Heart(folder_of(run, me, incarnation))
     link: Link | None = None
     try:
-        link = transport.join(plan.key, me)
+        link = _joined(transport, plan, me, again=incarnation > 1)
         try:
             member = _member(run, plan, me, incarnation, tick, link, squeeze=transport.name != "local")
             gc.freeze()  # what stands now stays: the collector need not look at it again and again
@@ -233,6 +242,19 @@ def serve(run: Path, me: int, incarnation: int, tick: int, transport: Transport)
         heart.close()
         if link is not None:
             link.close()
+
+
+def _joined(transport: Transport, plan: Plan, me: int, *, again: bool) -> Link:
+    """Join. What replaces another process may come while the broker is away or full, and tries again for a while."""
+    until = time.monotonic() + (plan.patience if again else 0.0)
+    while True:
+        try:
+            return transport.join(plan.key, me)
+        except TransportUnusable as error:
+            if time.monotonic() >= until:
+                raise
+            _log.info("cannot join yet", extra={"worker": me, "error": error.reason})
+        time.sleep(JOIN_AGAIN_S)
 
 
 def _member(run: Path, plan: Plan, me: int, incarnation: int, tick: int, link: Link, *, squeeze: bool) -> Member:
@@ -269,6 +291,8 @@ def _work(plan: Plan, member: Member, link: Link, heart: Heart) -> str:
             now = clock()
             if now - looked < LOOK_S:
                 continue
+            if now - looked > ASLEEP_S:
+                heard += now - looked
             looked = now
             heart.doing = member.state
             if more and (frame := receive(0.0)) is not None:

@@ -7,12 +7,14 @@ from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, final
 
+import msgspec
 from msgspec import Struct
 
 from neuraxis.cluster.epoch import NO_SHARDS, Wish, transport_of
 from neuraxis.errors import NeuraxisError, UsageInvalid, told
-from neuraxis.explore.round import Round, can_disconnect
-from neuraxis.explore.strikes import OF_WORKERS, Strike, draw_strikes
+from neuraxis.explore.round import BrokerDeeds, Round, can_disconnect
+from neuraxis.explore.strikes import OF_THE_CONDUCTOR, OF_WORKERS, Strike, draw_strikes
+from neuraxis.explore.struck_conductor import Task
 from neuraxis.journal.read import read_journal
 from neuraxis.journal.record import InputRecord
 from neuraxis.launch import JOURNAL_NAME, open_scenario
@@ -29,6 +31,9 @@ ROUNDS_WITHOUT: Final = 3
 
 SAME: Final = ("digest", "digests", "ticks", "messages", "figures", "dead_letters", "failures", "waiting")
 """What must be the same in one process and in many, beside the inputs."""
+
+NO_DEEDS: Final = BrokerDeeds()
+_ENCODE: Final = msgspec.msgpack.Encoder(order="deterministic").encode
 
 
 @final
@@ -66,14 +71,18 @@ class Campaign(Struct, frozen=True):
     failure: Failure | None
 
 
-def kinds_for(transport: str, *, restarts: bool) -> tuple[str, ...]:
+def kinds_for(transport: str, deeds: BrokerDeeds) -> tuple[str, ...]:
     """Return the kinds of faults that are possible over a transport.
 
     Args:
         transport: Its URL.
-        restarts: Whether the broker can be restarted.
+        deeds: What can be done to its broker.
     """
-    return (*OF_WORKERS, *(["disconnect"] if can_disconnect(transport) else []), *(["restart"] if restarts else []))
+    kinds = [*OF_WORKERS, *OF_THE_CONDUCTOR]
+    kinds += ["disconnect"] if can_disconnect(transport) else []
+    kinds += ["restart"] if deeds.restart is not None else []
+    kinds += ["fill"] if deeds.fill is not None else []
+    return tuple(kinds)
 
 
 def wage(
@@ -87,7 +96,7 @@ def wage(
     overrides: Sequence[str] = (),
     backend: str | None = None,
     limit_s: float = 300.0,
-    restart: Callable[[], None] | None = None,
+    deeds: BrokerDeeds = NO_DEEDS,
     show: Callable[[int, str], None] = lambda _fired, _note: None,
 ) -> Campaign:
     """Run rounds until so many faults have fired, or one round fails.
@@ -102,7 +111,7 @@ def wage(
         overrides: Changes of values, as for `neuraxis run --set`.
         backend: What computes networks.
         limit_s: Seconds that a round may take.
-        restart: Restarts the broker; without it, brokers are not restarted.
+        deeds: What can be done to the broker; what is missing is not done.
         show: Called before each round with the faults fired so far and a few words.
 
     Raises:
@@ -114,7 +123,7 @@ def wage(
     transport_of(wish.transport, opened.plugins).check()
     messages = opened.blueprint.messages(opened.resolved.wiring)
     expected = _alone(open_again)
-    kinds = kinds_for(wish.transport, restarts=restart is not None)
+    kinds = kinds_for(wish.transport, deeds)
     planned: Counter[str] = Counter()
     fired: Counter[str] = Counter()
     rounds = replaced = idle = 0
@@ -133,7 +142,9 @@ def wage(
         show(fired.total(), f"round {rounds}, {replaced} processes replaced")
         planned.update(strike.kind for strike in plan)
         own = folder / f"{folder.name}-{rounds}"
-        each = Round(open_again(shards=NO_SHARDS), own, wish, plan, seed=seed, limit_s=limit_s, restart=restart)
+        orders = own.with_name(f"{own.name}.orders")
+        task = Task(str(scenario), list(overrides), backend, str(own), wish, seed)
+        each = Round(task, orders, own, plan, limit_s=limit_s, deeds=deeds)
         finding, differs = _finding(each, own / JOURNAL_NAME, messages, expected)
         fired.update(each.fired)
         replaced += each.replaced
@@ -141,7 +152,7 @@ def wage(
         if finding is not None:
             failure = Failure(plan, finding, differs, str(own))
         else:
-            for path in (own, own.with_name(f"{own.name}.orders")):
+            for path in (own, orders):
                 shutil.rmtree(path)
     return Campaign(rounds, dict(planned), dict(fired), replaced, failure)
 
@@ -167,14 +178,16 @@ def _inputs_in(records: Iterable[object]) -> list[tuple[int, int, str, str]]:
 def _finding(each: Round, journal: Path, messages: Any, expected: Mapping[str, Any]) -> tuple[str | None, bool]:
     """Run a round; return what is wrong with it, if anything is, and whether a result differs."""
     try:
-        summary = each.run()
-        got = {**summary, "inputs": _inputs_in(read_journal(journal, messages).records)}
+        came_to = each.run()
+        if came_to.summary is None:
+            return came_to.error, came_to.exit_code == 3
+        got = {**came_to.summary, "inputs": _inputs_in(read_journal(journal, messages).records)}
+    except UsageInvalid:
+        raise  # the broker cannot be struck as was asked for
     except NeuraxisError as error:
         return told(error), error.exit_code == 3
-    except Exception as error:  # noqa: BLE001 - whatever a run under faults raises is what was looked for
-        return f"it ended with {told(error)}", False
     for name in (*SAME, "inputs"):
-        if got[name] != expected[name]:
+        if _ENCODE(got[name]) != _ENCODE(expected[name]):
             return f"{name}: {_short(got[name])} on workers, {_short(expected[name])} in one process", True
     return None, False
 

@@ -1,22 +1,29 @@
-"""One round of a campaign: a run over real processes, which is struck while it goes on."""
+"""One round of a campaign: a run over real processes, which is struck while it goes on.
+
+The campaign's own process strikes: it reads from the run's status how far all workers are. Conductor and workers are
+processes of their own, so that either can be killed.
+"""
 
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import time
 from collections import Counter
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Final, final
 from urllib.parse import urlsplit
 
 import msgspec
+from msgspec import Struct
 
-from neuraxis.cluster.epoch import Wish, begin
+from neuraxis.cluster.epoch import transport_of
 from neuraxis.cluster.launchers import LEASH, Process, spawn
-from neuraxis.errors import WorkerLost
+from neuraxis.cluster.status import read_status
+from neuraxis.errors import UsageInvalid, WorkerLost
+from neuraxis.explore.soldiers import Soldiers
 from neuraxis.explore.strikes import BURSTS, Strike
+from neuraxis.explore.struck_conductor import ENDS_S, CameTo, Task, came_to_path, task_path
 from neuraxis.explore.struck_worker import Order, order_path, told
 from neuraxis.files import make_folder, write_atomically
 from neuraxis.testing.tcp_proxy import TcpProxy
@@ -25,14 +32,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from neuraxis.launch import Opened
-
+LOOK_S: Final = 0.1
 DISCONNECTED_S: Final = 1.0
-AWAKE_AFTER_S: Final = 1.0
-"""Seconds from when a stopped process was replaced to when it goes on."""
+FULL_S: Final = 2.0
 
-ENDS_S: Final = 15.0
-"""Seconds, beside the patience, that a process has to end by itself once its run is over."""
+
+@final
+class BrokerDeeds(Struct, frozen=True):
+    """What can be done to a broker; None where it cannot.
+
+    Attributes:
+        restart: Restarts it.
+        fill: Lets it take nothing more: its disk is full.
+        free: Lets it take frames again; with `fill` only.
+    """
+
+    restart: Callable[[], None] | None = None
+    fill: Callable[[], None] | None = None
+    free: Callable[[], None] | None = None
 
 
 def can_disconnect(url: str) -> bool:
@@ -42,138 +59,107 @@ def can_disconnect(url: str) -> bool:
 
 
 @final
-class _Soldier:
-    """A process of a worker, which may be out of reach for its conductor.
-
-    Attributes:
-        stopped: Whether it was stopped and does not go on yet.
-        given_up: When its conductor took it for dead while it was stopped; then it is left alone until it goes on.
-        is_struck: Whether it was killed or stopped.
-    """
-
-    def __init__(self, process: Process) -> None:
-        self.process = process
-        self.stopped = False
-        self.given_up: float | None = None
-        self.is_struck = False
-
-    def ended(self) -> int | None:
-        return self.process.ended()
-
-    def kill(self) -> None:
-        if self.stopped:
-            self.given_up = time.monotonic()
-        else:
-            self.process.kill()
-
-    def go_on(self) -> None:
-        self.stopped = False
-        os.kill(self.process.pid, signal.SIGCONT)
-
-
-@final
-class _Launcher:
-    """Starts workers whose links can be struck, and remembers their processes."""
-
-    name: Final = "campaign"
-    replaces: Final = True
-
-    def __init__(self, orders: Path, seed: int) -> None:
-        self._struck = [sys.executable, "-m", "neuraxis.explore.struck_worker"]
-        self._struck += ["--orders", str(orders), "--frame-seed", str(seed)]
-        self.newest: dict[int, _Soldier] = {}
-        self.all: list[_Soldier] = []
-
-    def start(self, arguments: list[str], log: Path) -> _Soldier:
-        soldier = _Soldier(spawn([*self._struck, *arguments], log, {**os.environ, LEASH: "1"}))
-        self.newest[int(arguments[arguments.index("--index") + 1])] = soldier
-        self.all.append(soldier)
-        return soldier
-
-
-@final
 class Round:
     """A run that is struck.
 
     Attributes:
         fired: How many strikes happened, by kind.
-        replaced: Processes that were replaced.
+        replaced: Processes of workers that were replaced.
     """
 
     def __init__(
-        self,
-        opened: Opened,
-        folder: Path,
-        wish: Wish,
-        strikes: Sequence[Strike],
-        *,
-        seed: int,
-        limit_s: float,
-        restart: Callable[[], None] | None = None,
+        self, task: Task, orders: Path, folder: Path, strikes: Sequence[Strike], *, limit_s: float, deeds: BrokerDeeds
     ) -> None:
         """Prepare the round.
 
         Args:
-            opened: The scenario, without actors.
-            folder: Where the run is written; its parent takes what else there is to write.
-            wish: How the run is distributed.
+            task: What is run.
+            orders: Where the processes of the round are told what to do.
+            folder: The run folder.
             strikes: What happens.
-            seed: Decides which frames are struck.
             limit_s: Seconds that the run may take.
-            restart: Restarts the broker.
+            deeds: What can be done to the broker.
         """
         self.fired: Counter[str] = Counter()
-        self.replaced = 0
-        self._opened = opened
+        self._task = task
+        self._orders = orders
         self._folder = folder
-        self._wish = wish
         self._pending = sorted(strikes)
         self._ordered: dict[int, tuple[int, Strike]] = {}
         self._numbers: Counter[int] = Counter()
-        self._orders = folder.parent / f"{folder.name}.orders"
-        self._launcher = _Launcher(self._orders, seed)
+        self._soldiers = Soldiers(orders)
         self._limit_s = limit_s
-        self._restart = restart
+        self._deeds = deeds
         self._proxy: TcpProxy | None = None
         self._mend_at: float | None = None
+        self._free_at: float | None = None
+        self._replaced: dict[int, int] = {}
+        self._conductor: Process | None = None
+        self._is_orphaned = False
 
-    def run(self) -> dict[str, Any]:
-        """Run to the end, strike on the way, and return the summary of the run.
+    @property
+    def replaced(self) -> int:
+        return sum(self._replaced.values())
+
+    def run(self) -> CameTo:
+        """Run to the end, strike on the way, and return what it came to.
 
         Raises:
             WorkerLost: It takes too long, or a process does not end by itself.
-            NeuraxisError: As `Epoch.run`.
+            UsageInvalid: The broker cannot be restarted, filled or freed.
         """
         make_folder(self._orders)
         self._until = time.monotonic() + self._limit_s
         with ExitStack() as stack:
+            task = self._through_proxy(stack)
             stack.callback(self._end_all)
-            epoch = begin(self._opened, self._folder, self._way(stack), launcher=self._launcher)
-            stack.callback(epoch.close)
+            write_atomically(task_path(self._orders), [msgspec.msgpack.encode(task)])
+            code = self._conducted("--anew")
+            while self._is_orphaned:
+                self._await_ends("its conductor was killed")
+                self._is_orphaned = False
+                code = self._conducted()
+            self._take_told()
             try:
-                merged = epoch.run(self._look)
-            finally:
-                self.replaced = epoch.conductor.replaced
-                self._take_told()
-            self._await_ends()
-            return epoch.conclude(merged, report=None).summary
+                came_to = msgspec.msgpack.decode(came_to_path(self._orders).read_bytes(), type=CameTo)
+            except FileNotFoundError:
+                return CameTo(None, f"the conductor ended with code {code} and without a word; see {self._log}", 1)
+            self._await_ends("its run is over")
+            return came_to
 
-    def _way(self, stack: ExitStack) -> Wish:
-        """Lead connections to a broker through a proxy, where that is possible."""
-        url = self._wish.transport
-        if not can_disconnect(url):
-            return self._wish
-        parts = urlsplit(url)
-        self._proxy = stack.enter_context(TcpProxy(str(parts.hostname), int(parts.port or 0)))
-        user = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
-        through = parts._replace(netloc=f"{user}127.0.0.1:{self._proxy.port}").geturl()
-        return msgspec.structs.replace(self._wish, transport=through)
+    @property
+    def _log(self) -> Path:
+        return self._orders / "conductor.log"
+
+    def _through_proxy(self, stack: ExitStack) -> Task:
+        """Lead connections to a broker through a proxy, where that is possible. Secrets stay in the environment."""
+        wish = self._task.wish
+        url = transport_of(wish.transport).url
+        if can_disconnect(url):
+            parts = urlsplit(url)
+            self._proxy = stack.enter_context(TcpProxy(str(parts.hostname), int(parts.port or 0)))
+            user = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
+            url = parts._replace(netloc=f"{user}127.0.0.1:{self._proxy.port}").geturl()
+        return msgspec.structs.replace(self._task, wish=msgspec.structs.replace(wish, transport=url))
+
+    def _conducted(self, *options: str) -> int:
+        """Start a conductor, strike while it lives, and return its exit code."""
+        command = [sys.executable, "-m", "neuraxis.explore.struck_conductor", "--orders", str(self._orders), *options]
+        conductor = self._conductor = spawn(command, self._log, {**os.environ, LEASH: "1"})
+        try:
+            while (code := conductor.ended()) is None:
+                self._look()
+                time.sleep(LOOK_S)
+            return code
+        finally:
+            conductor.kill()  # it has ended, or the round has
 
     # ------------------------------------------------------------------------------ striking
 
-    def _look(self, tick: int, _note: str) -> None:
-        """Do what is due; the conductor calls this twice a second with the tick that all workers have reached."""
+    def _look(self) -> None:
+        """Do what is due by the tick that all workers have reached."""
         now = time.monotonic()
+        tick = self._tick()
         if now > self._until:
             raise WorkerLost(
                 worker=0,
@@ -181,16 +167,24 @@ class Round:
                 remedy="Look at the logs of its workers; a slow scenario needs a smaller --until.",
             )
         self._take_told()
+        self._soldiers.wake(now)
         if self._mend_at is not None and self._proxy is not None and now >= self._mend_at:
             self._proxy.mend()
             self._mend_at = None
-        for each in self._launcher.all:
-            if each.stopped and each.given_up is not None and now - each.given_up >= AWAKE_AFTER_S:
-                each.go_on()
-        due = [strike for strike in self._pending if strike.tick <= tick]
-        for strike in due:
-            if self._strike(strike, now):
+        if self._free_at is not None and now >= self._free_at:
+            self._free()
+        for strike in [strike for strike in self._pending if strike.tick <= tick]:
+            if not self._is_orphaned and self._strike(strike, now):
                 self._pending.remove(strike)
+
+    def _tick(self) -> int:
+        """The tick that all workers have reached; -1 before they stand."""
+        try:
+            status = read_status(self._folder)
+        except UsageInvalid:
+            return -1
+        self._replaced[status.epoch] = status.replaced
+        return status.tick
 
     def _strike(self, strike: Strike, now: float) -> bool:
         """Strike, and return whether that was possible; else it is tried again at the next look."""
@@ -202,24 +196,40 @@ class Round:
             self._ordered[strike.worker] = (order.number, strike)
             write_atomically(order_path(self._orders, strike.worker), [msgspec.json.encode(order)])
             return True
-        if strike.kind == "restart":
-            assert self._restart is not None, "a plan has it only where it is possible"
-            self._restart()
-        elif strike.kind == "disconnect":
+        if strike.kind in ("kill", "stop"):
+            struck = self._soldiers.strike(strike.worker, stop=strike.kind == "stop")
+        elif strike.kind == "orphan":
+            assert self._conductor is not None, "it is looked while one lives"
+            self._conductor.kill()
+            struck = self._is_orphaned = not came_to_path(self._orders).exists()
+        else:
+            struck = self._strike_broker(strike.kind, now)
+        if struck:
+            self.fired[strike.kind] += 1
+        return struck
+
+    def _strike_broker(self, kind: str, now: float) -> bool:
+        if kind == "disconnect":
             assert self._proxy is not None, "a plan has it only where it is possible"
             if self._mend_at is not None:
                 return False
             self._proxy.cut()
             self._mend_at = now + DISCONNECTED_S
+        elif self._free_at is not None:  # a full disk is one thing, a restart with a full disk another
+            return False
+        elif kind == "restart":
+            assert self._deeds.restart is not None, "a plan has it only where it is possible"
+            self._deeds.restart()
         else:
-            soldier = self._launcher.newest[strike.worker]
-            if soldier.is_struck or soldier.ended() is not None:
-                return False
-            soldier.is_struck = True
-            soldier.stopped = strike.kind == "stop"
-            os.kill(soldier.process.pid, signal.SIGSTOP if soldier.stopped else signal.SIGKILL)
-        self.fired[strike.kind] += 1
+            assert self._deeds.fill is not None, "a plan has it only where it is possible"
+            self._free_at = now + FULL_S
+            self._deeds.fill()
         return True
+
+    def _free(self) -> None:
+        assert self._deeds.free is not None, "what can be filled can be freed"
+        self._free_at = None
+        self._deeds.free()
 
     def _take_told(self) -> None:
         """Count the bursts of which a worker said that they struck a frame."""
@@ -230,23 +240,23 @@ class Round:
 
     # -------------------------------------------------------------------------------- ending
 
-    def _await_ends(self) -> None:
-        """See that every process ends by itself, those too whose place another one took."""
-        for each in self._launcher.all:
-            if each.stopped:
-                each.go_on()
-        until = time.monotonic() + self._wish.patience + ENDS_S
-        for each in self._launcher.all:
-            while each.ended() is None:
-                if time.monotonic() > until:
-                    raise WorkerLost(
-                        worker=0,
-                        reason=f"process {each.process.pid} of a worker does not end, though its run is over",
-                        remedy="Look at its log.",
-                    )
-                time.sleep(0.05)
+    def _await_ends(self, why: str) -> None:
+        """See that every process of a worker ends by itself, those too whose place another one took."""
+        self._soldiers.wake_all()
+        until = time.monotonic() + self._task.wish.patience + ENDS_S
+        while living := self._soldiers.living():
+            if time.monotonic() > until:
+                raise WorkerLost(
+                    worker=0,
+                    reason=f"process {living[0]} of a worker does not end, though {why}",
+                    remedy="Look at its log.",
+                )
+            if self._free_at is not None and time.monotonic() >= self._free_at:
+                self._free()
+            time.sleep(LOOK_S / 2)
 
     def _end_all(self) -> None:
-        for each in self._launcher.all:
-            each.stopped = False
-            each.kill()
+        """Leave nothing behind: no process, and a broker that has room."""
+        self._soldiers.kill_all()
+        if self._free_at is not None:
+            self._free()

@@ -25,10 +25,24 @@ BURSTS: Final = {
 OF_WORKERS: Final = ("kill", "stop", *BURSTS)
 """`kill` is SIGKILL; `stop` is SIGSTOP, and SIGCONT after another process took the worker's place."""
 
-OF_THE_BROKER: Final = ("disconnect", "restart")
-"""`disconnect` breaks all connections for a second; `restart` runs what restarts the broker."""
+OF_THE_CONDUCTOR: Final = ("orphan",)
+"""`orphan` is SIGKILL to the conductor; its workers must end by themselves, and the run is resumed."""
 
-_SHARES: Final = {"kill": 3, "stop": 1, "lose": 2, "repeat": 2, "delay": 2, "cut": 2, "disconnect": 2, "restart": 1}
+OF_THE_BROKER: Final = ("disconnect", "restart", "fill")
+"""`disconnect` breaks all connections for a second; `restart` runs what restarts the broker; `fill` fills its disk."""
+
+_SHARES: Final = {
+    "kill": 3,
+    "stop": 1,
+    "lose": 2,
+    "repeat": 2,
+    "delay": 2,
+    "cut": 2,
+    "orphan": 1,
+    "disconnect": 2,
+    "restart": 1,
+    "fill": 1,
+}
 _TEXT: Final = re.compile(r"(?P<kind>[a-z]+)(?: (?P<worker>\d+))? at (?P<tick>\d+)")
 
 
@@ -38,8 +52,8 @@ class Strike(Struct, frozen=True, order=True):
 
     Attributes:
         tick: It happens once all workers have reached this tick.
-        kind: One of `OF_WORKERS` or `OF_THE_BROKER`.
-        worker: Whom it strikes; 0 for the broker.
+        kind: One of `OF_WORKERS`, `OF_THE_CONDUCTOR` or `OF_THE_BROKER`.
+        worker: Whom it strikes; 0 for the conductor and the broker.
     """
 
     tick: int
@@ -77,7 +91,7 @@ def parse_strikes(text: str, *, workers: int, kinds: Sequence[str]) -> tuple[Str
         if (strike.worker > 0) != (strike.kind in OF_WORKERS) or strike.worker > workers:
             raise UsageInvalid(
                 what=f"{part!r} names no worker that there is",
-                remedy=f"Name worker 1 … {workers} for {', '.join(OF_WORKERS)}, and none for the broker.",
+                remedy=f"Name worker 1 … {workers} for {', '.join(OF_WORKERS)}, and none for the others.",
             )
         strikes.append(strike)
     return tuple(sorted(strikes))

@@ -25,11 +25,13 @@ class BusSuite(Suite):
 
     The bus must hold 20 messages in a lane (with the usual shares: low 50 %, normal 75 %, high 85 %, critical 95 %),
     hand a message over 3 times, pause `pause_s` after the first failure and twice that after the second, take over what
-    a dead consumer left after `claim_s`, and allow 4 emergencies at once.
+    a dead consumer left after `claim_s`, allow 4 emergencies at once, and be conservative from 80 % to 20 % of a lane,
+    for `conservative_s` at least.
     """
 
     pause_s: ClassVar[float] = 0.1
     claim_s: ClassVar[float] = 1.0
+    conservative_s: ClassVar[float] = 0.5
 
     def connect(self, name: str) -> Bus:
         """Return one more connection to the bus of that name."""
@@ -108,6 +110,21 @@ class BusSuite(Suite):
                 delivery.done()
             outcomes = [bus.publish("reports", b"", id=f"y{number}") for number in range(7)]
             assert outcomes == ["accepted"] * 6 + ["shed"]
+
+    def test_a_topic_that_was_nearly_full_takes_low_priorities_again_only_when_it_has_drained(self) -> None:
+        with _Buses(self) as (bus, _):
+            reader = bus.subscribe("reports", group="g", consumer="a")
+            for number in range(16):
+                assert bus.publish("reports", b"", id=str(number), priority=Priority.HIGH) == "accepted"
+            assert bus.publish("reports", b"", id="x") == "shed"
+            for delivery in _taken(reader, 11):
+                delivery.done()
+            self.pass_time(1.5 * self.conservative_s)
+            assert bus.publish("reports", b"", id="x") == "shed", "5 of 20 are left"
+            assert bus.publish("reports", b"", id="y", priority=Priority.HIGH) == "accepted"
+            for delivery in _taken(reader, 6):
+                delivery.done()
+            assert bus.publish("reports", b"", id="x") == "accepted"
 
     def test_emergencies_have_a_rate(self) -> None:
         with _Buses(self) as (bus, _):
