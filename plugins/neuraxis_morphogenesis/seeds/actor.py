@@ -28,6 +28,7 @@ from neuraxis_morphogenesis.messages import Evidence, Orders, SlotEvidence, Slot
 from neuraxis_morphogenesis.seeds.book import Entry
 from neuraxis_morphogenesis.seeds.keeper import BREAKERS, Keeper, now_ns
 from neuraxis_morphogenesis.seeds.lifecycle import GATES, GROWING, LEADS_TO, NEXT
+from neuraxis_morphogenesis.seeds.lives import life
 
 MEMORY_SHARE_MAX: Final = 0.9
 """Share of the memory budget above which nothing germinates and everything that can be had again is dropped."""
@@ -80,6 +81,8 @@ class Seeds(Keeper):
             entry = self.book[found.slot]
         measured = dict(found.measured)
         self.book[found.slot] = entry = replace(entry, measured=found.measured)
+        if "contribution" in measured and entry.stage is not Stage.CULLED:  # there it falls with alpha
+            self.credits[life(found.slot, entry.born)] = measured["contribution"]
         if entry.stage is Stage.GERMINATED:
             self._germinating(context, entry, found)
         elif entry.stage in GROWING:
@@ -95,8 +98,8 @@ class Seeds(Keeper):
         elif entry.stage is Stage.RESETTING:
             measured = {"isolation_violations": float(len(found.violations)), **measured}
             if self._ask(context, entry, Gate.G5_RESET, measured).passed:
+                self.book[entry.slot] = replace(entry, blueprint_id="", risk=0.0, is_paused=False)
                 self._move(context, entry.slot, Stage.DORMANT)
-                self.book[entry.slot] = replace(self.book[entry.slot], blueprint_id="", risk=0.0, is_paused=False)
 
     def _germinating(self, context: Context, entry: Entry, found: SlotEvidence) -> None:
         if found.is_attached:

@@ -25,6 +25,8 @@ from neuraxis_morphogenesis.seeds.book import Entry, complete
 from neuraxis_morphogenesis.seeds.breaker import Breaker
 from neuraxis_morphogenesis.seeds.gates import Finding, Thresholds, judge
 from neuraxis_morphogenesis.seeds.lifecycle import GATES, GROWING, NEXT
+from neuraxis_morphogenesis.seeds.lives import stays
+from neuraxis_morphogenesis.seeds.plots import lives_chart
 from neuraxis_morphogenesis.seeds.report import life_chart, packet
 from neuraxis_morphogenesis.seeds.telemetry import event, queued
 
@@ -79,6 +81,7 @@ class Keeper(Actor):
     wishes: dict[str, Any] = state(factory=lambda: {"factor": 1.0, "rollback": "", "purge": False})
     events: dict[str, tuple[TelemetryEvent, ...]] = state(factory=dict)
     history: list[list[Any]] = state(factory=list)
+    credits: dict[str, float] = state(factory=dict)
     counts: dict[str, int] = state(factory=dict)
     epoch: int = state(0)
     step: int = state(0)
@@ -187,8 +190,9 @@ class Keeper(Actor):
         return {name: self.counts.get(name, 0) for name in names}
 
     def charts(self) -> Iterable[Chart]:
-        """The life of each seed."""
-        return [life_chart(self.history, self.epoch)]
+        """The life of each seed, as a picture and as a table."""
+        found = stays(self.history, self.epoch)
+        return [lives_chart(found, self.credits), life_chart(found, self.credits)]
 
 
 def now_ns(context: Context) -> int:
