@@ -26,6 +26,8 @@ class SlotOrder(Struct, frozen=True, kw_only=True):
         blueprint_id, parameters: For `attach`.
         blend: For `attach`: how outputs are mixed.
         epochs: For `stage` BLENDING: in how many epochs alpha rises. For `fade`: in how many it falls from 1 to 0.
+        schedule, window: For `stage` BLENDING: how alpha rises, empty for as the trainer says; and from which share of
+            those epochs to which.
     """
 
     slot: str
@@ -35,6 +37,8 @@ class SlotOrder(Struct, frozen=True, kw_only=True):
     parameters: Numbers = ()
     blend: str = ""
     epochs: int = 0
+    schedule: str = ""
+    window: tuple[float, float] = (0.0, 1.0)
 
 
 @final

@@ -169,6 +169,37 @@ def test_seeds_that_are_commanded_move_only_by_command(tmp_path: Path, few_signa
     assert [each["text"] for each in told(sim, "command_rejected")] == ["illegal_transition: BLENDING to PROBATIONARY"]
 
 
+# ------------------------------------------------------------------------------------- blending
+
+
+def test_a_command_says_how_alpha_rises_for_its_seed_and_for_no_other(tmp_path: Path, few_signals: Resource) -> None:
+    said = {"blending_method": "linear", "blending_schedule_start": "0.5", "blending_schedule_end": "0.75"}
+    script = {"1": [[*GROW, said]], "7": [["CULL", "block1"]], "10": [GROW]}
+    seeds = {"blending_epochs": 4, "fade_epochs": 0, "embargo": 0, "embargo_epochs": 0, "probation_epochs": 9}
+    graph = planted(tmp_path, few_signals, script=script, seeds=seeds, trainer={"epochs": 16})
+    graph.connect("seeds.orders", "@output.orders")
+    sim = Simulation(graph, seed=3)
+    found = alphas(sim, until=600)
+    assert found[Stage.BLENDING][:3] == [0.0, 0.5, 1.0]
+    assert len(found[Stage.BLENDING][3:]) > 6  # the whole time, tick by tick
+    orders = [each for said in out(sim, "orders") for each in said.orders if each.stage is Stage.BLENDING]
+    assert [(each.schedule, each.window) for each in orders] == [("linear", (0.5, 0.75)), ("", (0.0, 1.0))]
+    gates = [each for each in out(sim, "gates") if each.gate.name == "G2_STABILITY"]
+    assert all(dict(each.measured)["alpha_error"] == 0 for each in gates)
+    assert sim.actor("trainer").training.network.slot("block1").schedule == "sigmoid"
+
+
+def test_a_command_to_blend_has_the_last_word(tmp_path: Path, few_signals: Resource) -> None:
+    script = {
+        "1": [[*GROW, {"blending_method": "linear"}]],
+        "3": [["START_GRAFTING", "block1", "", {}, {"blending_method": "cosine"}]],
+    }
+    seeds = {"advance": "commanded", "schedules": ("linear", "cosine")}
+    sim = finished(planted(tmp_path, few_signals, script=script, seeds=seeds), until=60)
+    assert stages(sim)[-1] == "BLENDING"
+    assert sim.actor("trainer").training.network.slot("block1").schedule == "cosine"
+
+
 # ----------------------------------------------------------------------------------- ramp-down
 
 
@@ -178,8 +209,9 @@ def alphas(sim: Simulation, *, until: int) -> dict[int, list[float]]:
     while sim.tick < until:
         sim.advance(ticks=1)
         entry = sim.actor("seeds").book.get("block1")
-        if entry is not None and (not found or found.get(entry.stage, [-1])[-1] != dict(entry.measured).get("alpha")):
-            found.setdefault(entry.stage, []).append(dict(entry.measured).get("alpha", 0.0))
+        now = dict(entry.measured).get("alpha") if entry is not None else None
+        if entry is not None and now is not None and [now] != found.setdefault(entry.stage, [])[-1:]:
+            found[entry.stage].append(now)
     return found
 
 
@@ -339,6 +371,26 @@ BAD = [
     ({"command_type": CommandType.SEED, "target_seed_id": "block1"}, "missing_payload: seed_operation"),
     ({"command_type": CommandType.STRUCTURAL_PRUNING}, "unsupported_command: STRUCTURAL_PRUNING"),
     ({"command_type": CommandType.PAUSE, "target_seed_id": "block1"}, "not_pausable: block1"),
+    (
+        {**germinate("BP009", {"depth": 1}), "annotations": pairs({"blending_method": "snap"})},
+        "schedule_not_allowed: snap",
+    ),
+    (
+        {**germinate("BP009", {"depth": 1}), "annotations": pairs({"blending_schedule_start": "0.95"})},
+        "out_of_range: blending_schedule 0.95 to 1",
+    ),
+    (
+        {**germinate("BP009", {"depth": 1}), "annotations": pairs({"blending_schedule_end": "nan"})},
+        "out_of_range: blending_schedule 0 to nan",
+    ),
+    (
+        {**germinate("BP009", {"depth": 1}), "annotations": pairs({"blending_schedule_start": "soon"})},
+        "out_of_range: blending_schedule soon to 1",
+    ),
+    (
+        {**germinate("BP009", {"depth": 1}), "annotations": pairs({"blending_schedule_units": "steps"})},
+        "unknown_unit: steps",
+    ),
     (
         {
             "command_type": CommandType.OPTIMIZER,

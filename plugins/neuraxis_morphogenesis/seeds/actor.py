@@ -25,6 +25,7 @@ from neuraxis_morphogenesis.contracts import (
 from neuraxis_morphogenesis.contracts import SeedLifecycleGate as Gate
 from neuraxis_morphogenesis.contracts import SeedLifecycleStage as Stage
 from neuraxis_morphogenesis.messages import Evidence, Orders, SlotEvidence, SlotOrder
+from neuraxis_morphogenesis.seeds.blending import rise
 from neuraxis_morphogenesis.seeds.book import Entry
 from neuraxis_morphogenesis.seeds.keeper import BREAKERS, Keeper, now_ns
 from neuraxis_morphogenesis.seeds.lifecycle import GATES, GROWING, LEADS_TO, NEXT
@@ -98,7 +99,9 @@ class Seeds(Keeper):
         elif entry.stage is Stage.RESETTING:
             measured = {"isolation_violations": float(len(found.violations)), **measured}
             if self._ask(context, entry, Gate.G5_RESET, measured).passed:
-                self.book[entry.slot] = replace(entry, blueprint_id="", risk=0.0, is_paused=False)
+                self.book[entry.slot] = Entry(
+                    slot=entry.slot, site=entry.site, depth=entry.depth, stage=entry.stage, measured=entry.measured
+                )
                 self._move(context, entry.slot, Stage.DORMANT)
 
     def _germinating(self, context: Context, entry: Entry, found: SlotEvidence) -> None:
@@ -199,6 +202,13 @@ class Seeds(Keeper):
         if entry is None:
             return f"unknown_seed: {command.target_seed_id}"
         operation = asked.operation
+        wanted = rise(dict(command.annotations), self.schedules)
+        if wanted is not None and operation in (SeedOperation.GERMINATE, SeedOperation.START_GRAFTING):
+            if wanted.refusal:
+                return wanted.refusal
+            entry = replace(entry, schedule=wanted.schedule, window=wanted.window)
+            if operation is SeedOperation.START_GRAFTING and entry.stage is Stage.TRAINING:
+                self.book[entry.slot] = entry
         if operation is SeedOperation.GERMINATE:
             return self._germinate(context, entry, asked.blueprint_id, dict(asked.parameters))
         if operation is SeedOperation.CANCEL and entry.stage in (Stage.DORMANT, Stage.FOSSILIZED):

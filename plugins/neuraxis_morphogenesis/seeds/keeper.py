@@ -28,6 +28,7 @@ from neuraxis_morphogenesis.seeds.lifecycle import GATES, GROWING, NEXT
 from neuraxis_morphogenesis.seeds.lives import stays
 from neuraxis_morphogenesis.seeds.plots import lives_chart
 from neuraxis_morphogenesis.seeds.report import life_chart, packet
+from neuraxis_morphogenesis.seeds.schedule import SCHEDULES
 from neuraxis_morphogenesis.seeds.telemetry import event, queued
 
 BREAKERS: Final = ("attach", "blending", "isolation")
@@ -48,6 +49,9 @@ class Keeper(Actor):
     training_epochs: int = parameter(int, 10, at_least=1, help="epochs in TRAINING before its gate is asked")
     blending_epochs: int = parameter(int, 5, at_least=1, help="epochs in which alpha rises")
     fade_epochs: int = parameter(int, 5, at_least=0, help="epochs in which alpha falls from 1 after a cull; 0: at once")
+    schedules: tuple[str, ...] = parameter(
+        tuple[str, ...], tuple(SCHEDULES), help="how alpha may rise if a command says so"
+    )
     probation_epochs: int = parameter(int, 3, at_least=1, help="epochs in PROBATIONARY before its gate is asked")
     patience_epochs: int = parameter(int, 10, at_least=0, help="epochs for which a gate may stay shut before the cull")
     decides: bool = parameter(bool, True, help="whether a policy is asked after each epoch")
@@ -147,8 +151,11 @@ class Keeper(Actor):
         self.history.append([name, int(target), self.epoch, entry.blueprint_id])
         self._tell(name, "seed_state", target.name, TelemetryLevel.INFO, context, stage=target.name)
         if target in GROWING[1:] or target in (Stage.FOSSILIZED, Stage.TERMINATED):
-            epochs = self.blending_epochs if target is Stage.BLENDING else 0
-            self.pending.append(SlotOrder(slot=name, act="stage", stage=target, epochs=epochs))
+            order = SlotOrder(slot=name, act="stage", stage=target)
+            if target is Stage.BLENDING:
+                how = {"schedule": entry.schedule, "window": entry.window}
+                order = replace(order, epochs=self.blending_epochs, **how)
+            self.pending.append(order)
         verb = target.name.lower()
         self.counts[verb] = self.counts.get(verb, 0) + 1
 

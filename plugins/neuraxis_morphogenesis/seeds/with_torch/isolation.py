@@ -95,9 +95,8 @@ def _without_seed(slot: Slot, point: Tensor) -> Tensor:
     """Return the slot's output as it would be if the seed were a constant."""
     if slot.stage not in (Stage.BLENDING, Stage.PROBATIONARY, Stage.CULLED) or slot.is_paused:
         return point.clone()
-    with torch.no_grad():
-        taken = point.detach().clone()
-        seed = slot.branch(taken)
+    taken = point.detach().clone()
+    seed = slot.branch(taken).detach()  # made with gradients, as in the slot: compiled code differs without
     share: Tensor | float = slot.alpha
     if slot.is_weighed and slot.margins is not None:
         share = slot.margins * share
@@ -122,5 +121,6 @@ def _at(output: Tensor, point: Tensor) -> Tensor:
 def _back_through(slot: Slot, point: Tensor) -> Tensor:
     """Return the gradient that would flow back through the seed if nothing stopped it."""
     start = point.detach().clone().requires_grad_()
-    output = slot.branch(start)
+    assert slot.module is not None, "only what holds a module is watched"
+    output = slot.module(start)
     return torch.autograd.grad(output.sum(), start)[0] if output.requires_grad else torch.zeros_like(start)

@@ -18,7 +18,10 @@ from neuraxis_morphogenesis.trainer.with_torch.measure import Tally
 from neuraxis_morphogenesis.trainer.with_torch.teacher import Teacher
 from neuraxis_morphogenesis.trainer.with_torch.training import Training
 
-FIELDS = ("blend", "blend_step", "blend_steps", "fade_step", "fade_steps", "is_paused")
+FIELDS = (
+    *("blend", "schedule", "blend_step", "blend_steps", "blend_begin", "blend_end"),
+    *("fade_step", "fade_steps", "is_paused"),
+)
 FROZEN = (Stage.FOSSILIZED, Stage.TERMINATED, Stage.CULLED)
 """Stages in which a module learns no more."""
 

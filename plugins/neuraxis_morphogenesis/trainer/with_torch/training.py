@@ -16,9 +16,13 @@ from msgspec import Struct
 from torch import Tensor, nn
 
 from neuraxis_morphogenesis.blueprints.catalogue import grant
-from neuraxis_morphogenesis.blueprints.errors import BlueprintRefused, BlueprintUnknown
+from neuraxis_morphogenesis.blueprints.errors import ArtefactCorrupt, BlueprintRefused, BlueprintUnknown
+from neuraxis_morphogenesis.blueprints.forging import Mode
+from neuraxis_morphogenesis.blueprints.kernels import Kernel
 from neuraxis_morphogenesis.blueprints.with_torch import build
+from neuraxis_morphogenesis.blueprints.with_torch.load import instance, machine_code
 from neuraxis_morphogenesis.contracts import SeedLifecycleStage as Stage
+from neuraxis_morphogenesis.seeds.schedule import WHOLE
 from neuraxis_morphogenesis.seeds.with_torch.blend import Isolation
 from neuraxis_morphogenesis.seeds.with_torch.distill import distillation
 from neuraxis_morphogenesis.seeds.with_torch.isolation import WATCHED, shared, watch
@@ -57,6 +61,7 @@ class Config(Struct, frozen=True, kw_only=True):
         isolation, schedule: Of all slots.
         aggregation: `sum`, or `pcgrad` for a loss of each live seed on the host.
         distil: Weight of what the network knew before a graft; 0 for off.
+        mode, cache: Whether modules of seeds are run as they are, or compiled; and where machine code is kept.
     """
 
     design: Design
@@ -71,6 +76,8 @@ class Config(Struct, frozen=True, kw_only=True):
     schedule: str = "sigmoid"
     aggregation: str = "sum"
     distil: float = 0.0
+    mode: Mode = "eager"
+    cache: str = ""
 
 
 @final
@@ -264,27 +271,46 @@ class Training:
 
     # ------------------------------------------------------------------------------- slots
 
-    def attach(self, name: str, blueprint_id: str, parameters: dict[str, float], blend: str, *, seed: int) -> None:
+    def attach(
+        self,
+        name: str,
+        blueprint_id: str,
+        parameters: dict[str, float],
+        blend: str,
+        *,
+        seed: int = 0,
+        kernel: Kernel | None = None,
+    ) -> None:
         """Put a fresh module into a slot, in GERMINATED: it changes nothing yet.
+
+        Args:
+            name: Of the slot.
+            blueprint_id, parameters: What it is.
+            blend: How its output is mixed in.
+            seed: Of its first weights, if it is built here.
+            kernel: What it is made of, if it was fetched.
 
         Raises:
             BlueprintUnknown, BlueprintRefused: The catalogue does not grant it.
+            ArtefactCorrupt: The kernel's tensors do not fit the blueprint.
         """
         slot = self.network.slot(name)
         granted = grant(blueprint_id, slot.site, parameters, approved=(blueprint_id,))
-        module = build(granted, seed=seed)
+        module = build(granted, seed=seed) if kernel is None else instance(kernel)
         slot.grant = {"blueprint": blueprint_id, "parameters": dict(granted.parameters)}
         self.put(slot, module)
         slot.blend, slot.stage, slot.blend_step, slot.is_paused = blend, Stage.GERMINATED, 0, False
         self.ages[name] = 0.0
         self.tallies[name] = Tally()
 
-    def try_attach(self, name: str, blueprint_id: str, parameters: dict[str, float], blend: str, *, seed: int) -> str:
-        """Attach a module. Returns why it cannot be, or nothing; then the slot stays empty."""
+    def try_attach(self, name: str, blueprint_id: str, parameters: dict[str, float], blend: str, **made_of: Any) -> str:
+        """Attach a module as `attach` does. Returns why it cannot be, or nothing; then the slot stays empty."""
         try:
-            self.attach(name, blueprint_id, parameters, blend, seed=seed)
+            self.attach(name, blueprint_id, parameters, blend, **made_of)
         except (BlueprintUnknown, BlueprintRefused) as error:
             return error.message()
+        except ArtefactCorrupt as error:
+            return f"kernel_corrupt: {error.message()}"
         return ""
 
     def is_finite(self) -> bool:
@@ -299,14 +325,34 @@ class Training:
     def put(self, slot: Slot, module: nn.Module) -> None:
         """Fill a slot with a module, and give it an optimiser."""
         slot.module = module
+        slot.code = None if self.config.mode == "eager" else machine_code(module, self.config.cache, dynamic=True)
         breach = self.optimisers.add(slot.name, list(module.parameters()))
         if breach is not None:
             self.tallies[slot.name].violations.append(breach)
         self._seed_macs[slot.name] = multiply_adds(module.eval(), torch.zeros(1, *slot.site.shape))
 
-    def enter(self, name: str, stage: Stage, *, blend_steps: int = 1) -> None:
-        """Treat a slot's module by another stage from now on."""
+    def enter(
+        self,
+        name: str,
+        stage: Stage,
+        *,
+        blend_steps: int = 1,
+        schedule: str = "",
+        window: tuple[float, float] = WHOLE,
+    ) -> None:
+        """Treat a slot's module by another stage from now on.
+
+        Args:
+            name: Of the slot.
+            stage: The stage.
+            blend_steps: In how many steps alpha rises.
+            schedule: How; empty for as configured.
+            window: From which share of the steps to which.
+        """
         slot = self.network.slot(name)
+        if stage is Stage.BLENDING:
+            slot.schedule = schedule or self.config.schedule
+            slot.blend_begin, slot.blend_end = window
         slot.stage, slot.blend_step, slot.blend_steps = stage, 0, max(1, blend_steps)
         self.tallies[name] = Tally()
         if stage in (Stage.FOSSILIZED, Stage.TERMINATED):
@@ -339,6 +385,7 @@ class Training:
         slot = self.network.slot(name)
         self.optimisers.remove(name)
         slot.module, slot.grant, slot.stage, slot.is_paused, slot.margins = None, None, Stage.DORMANT, False, None
+        slot.code = None
         self.tallies[name], self.ages[name] = Tally(), 0.0
         self._seed_macs.pop(name, None)
 
