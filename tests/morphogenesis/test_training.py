@@ -21,11 +21,12 @@ from neuraxis_morphogenesis.trainer.data import labelled  # noqa: E402
 from neuraxis_morphogenesis.trainer.with_torch import numerics, state  # noqa: E402
 from neuraxis_morphogenesis.trainer.with_torch.counting import multiply_adds  # noqa: E402
 from neuraxis_morphogenesis.trainer.with_torch.evidence import slot_evidence  # noqa: E402
+from neuraxis_morphogenesis.trainer.with_torch.growth import Config  # noqa: E402
 from neuraxis_morphogenesis.trainer.with_torch.hosts import Design  # noqa: E402
 from neuraxis_morphogenesis.trainer.with_torch.network import loss_of  # noqa: E402
 from neuraxis_morphogenesis.trainer.with_torch.optimiser import Optimisers  # noqa: E402
 from neuraxis_morphogenesis.trainer.with_torch.pcgrad import combine  # noqa: E402
-from neuraxis_morphogenesis.trainer.with_torch.training import Config, Training  # noqa: E402
+from neuraxis_morphogenesis.trainer.with_torch.training import Training  # noqa: E402
 from neuraxis_morphogenesis.trainer.with_torch.validation import validate  # noqa: E402
 
 STREAM = Stream(stream_key(1, "trainer", "credit")).at(5)

@@ -129,8 +129,9 @@ class Trainer(Fetcher):
         return labelled(self.data, validation=self.validation)
 
     def _fresh(self, seed: int) -> Any:
+        from neuraxis_morphogenesis.trainer.with_torch.growth import Config
         from neuraxis_morphogenesis.trainer.with_torch.hosts import Design
-        from neuraxis_morphogenesis.trainer.with_torch.training import Config, Training
+        from neuraxis_morphogenesis.trainer.with_torch.training import Training
 
         shape, classes = self._data.shape, self._data.classes
         design = Design(kind=self.host, shape=shape, classes=classes, width=self.width, depth=self.depth)
