@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import gc
 import inspect
+import sys
+from collections.abc import Callable
 from enum import IntEnum
 from importlib import import_module
 from importlib.util import find_spec
@@ -147,6 +150,36 @@ def test_reference_packets_are_below_280_bytes(packet: Struct) -> None:
     from neuraxis_morphogenesis.contracts.wire import to_wire
 
     assert len(to_wire(packet)) < BYTES_MAX
+
+
+def held(act: Callable[[], Any]) -> int:
+    """Return how many of Python's blocks of memory the result of an operation holds."""
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(100):  # after a full collection: it empties the interpreter's lists of free objects
+            act()
+        before = sys.getallocatedblocks()
+        result = act()
+        after = sys.getallocatedblocks()
+    finally:
+        gc.enable()
+    del result
+    return after - before
+
+
+@needs_protobuf
+@pytest.mark.parametrize("packet", [STATE, COMMAND, REPORT], ids=lambda each: type(each).__name__)
+def test_reference_packets_take_at_most_four_blocks_on_the_wire_and_leave_none_behind(packet: Struct) -> None:
+    from neuraxis_morphogenesis.contracts.wire import form_of, from_wire, to_wire
+
+    kind, data = type(packet), to_wire(packet)
+    binding = form_of(kind).binding
+    acts = (lambda: to_wire(packet), lambda: binding.FromString(data), lambda: (from_wire(kind, data), None)[1])
+    none = min(held(lambda: None) for _ in range(5))
+    written, parsed, left = (min(held(act) for _ in range(5)) - none for act in acts)
+    assert 0 < written + parsed <= 4
+    assert left <= 0
 
 
 @needs_protobuf

@@ -14,8 +14,10 @@ from msgspec.structs import replace
 from neuraxis import Outcome, Resource, Simulation
 from neuraxis.testing.checks import resumed_digest
 from neuraxis_morphogenesis.contracts import PolicyUpdate
+from neuraxis_morphogenesis.policy.actions import BREAKERS, METHODS, Action, window
 from neuraxis_morphogenesis.policy.errors import PolicyUnusable
 from neuraxis_morphogenesis.policy.updates import refusal, signed_update
+from neuraxis_morphogenesis.seeds.blending import rise
 from tests.morphogenesis.feeding import EPOCH_TICKS, KEY, after, events, fed, log, told
 
 torch = pytest.importorskip("torch")
@@ -136,6 +138,44 @@ def test_record_holds_what_learning_needs(sim: Simulation) -> None:
         assert record.log_probability <= expected + 1e-12
         assert record.value == said["value"][0]
     assert len({record.choice[0] for record in records}) > 2  # it does not always say the same
+
+
+def test_a_policy_that_blends_says_how_alpha_is_to_rise(tmp_path: Path) -> None:
+    with fed(tmp_path, GraphPolicy, seed=3, blends=True) as sim:
+        after(sim, 12)
+        grafts = [each for each in told(sim, "command") if "blending_method" in dict(each.annotations)]
+        records = [each for each in told(sim, "decisions") if each.issued == Action.GERMINATE]
+    assert [each.command_id for each in grafts] == [each.command_id for each in records] != []
+    for graft, record in zip(grafts, records, strict=True):
+        said = network.infer(network.network_of(3, "", ""), record.graph)
+        method, rises = record.blending
+        assert dict(graft.annotations)["blending_method"] == METHODS[method]
+        assert rises == window(said["schedule"].tolist())
+        wanted = rise(dict(graft.annotations), METHODS)
+        assert (wanted.schedule, wanted.window, wanted.refusal) == (METHODS[method], rises, "")
+
+
+def test_a_policy_that_does_not_blend_says_nothing_of_it(sim: Simulation) -> None:
+    after(sim, 12)
+    assert Action.GERMINATE in {each.issued for each in told(sim, "decisions")}
+    assert not any(name.startswith("blending") for each in told(sim, "command") for name, _ in each.annotations)
+
+
+@pytest.mark.parametrize("action", [Action.BREAKER_OPEN, Action.BREAKER_CLOSE])
+def test_a_policy_that_may_force_breakers_says_which_and_never_that_of_isolation(
+    tmp_path: Path, action: Action
+) -> None:
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes(weights(favours=int(action)))
+    held = Resource(str(path), hashlib.sha256(path.read_bytes()).hexdigest())
+    with fed(tmp_path, GraphPolicy, weights=held, breakers=True) as sim:
+        after(sim, 12)
+        commands = [each for each in told(sim, "command") if each.circuit_breaker is not None]
+        names = [dict(each.annotations)["breaker"] for each in commands]
+        chosen = [BREAKERS[each.breaker] for each in told(sim, "decisions") if each.breaker >= 0]
+    assert len(commands) > 8
+    assert names == chosen
+    assert set(names) == {"attach", "blending"}
 
 
 def test_decisions_replay_exactly_and_nothing_is_asked_again(sim: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,10 +16,11 @@ from neuraxis_morphogenesis.contracts import (
     SystemStatePacket,
 )
 from neuraxis_morphogenesis.contracts import SeedLifecycleStage as Stage
-from neuraxis_morphogenesis.policy.actions import PLACES, Action, Choice, options
+from neuraxis_morphogenesis.policy.actions import METHODS, PLACES, Action, Choice, annotated, options, window
 from neuraxis_morphogenesis.policy.decider import Decider, View
 from neuraxis_morphogenesis.policy.graphs import NODES, RELATIONS, renormed, slots_of, state_graph
 from neuraxis_morphogenesis.policy.heuristics import Plateau, Random
+from neuraxis_morphogenesis.seeds.blending import rise
 from tests.morphogenesis.feeding import after, events, fed, log, told
 
 
@@ -249,3 +250,14 @@ def test_run_resumes_at_any_tick_to_the_same_bits(tmp_path: Path, policy: type[D
     with fed(tmp_path, policy, observes=2) as sim:
         after(sim, 12)
         assert {resumed_digest(sim, at=at) for at in (1, 20, 43, 61)} == {sim.digest}
+
+
+def test_the_time_in_which_alpha_rises_is_ordered_and_never_shorter_than_a_tenth() -> None:
+    assert window([0.0, 0.0]) == (0.225, 0.775)
+    assert window([-1e9, 1e9]) == (0.0, 1.0)
+    begin, end = window([1e9, -1e9])
+    assert end - begin == pytest.approx(0.1)
+    wanted = rise(annotated(Choice(int(Action.GERMINATE), method=1, window=(begin, end))), METHODS)
+    assert wanted is not None
+    assert (wanted.schedule, wanted.refusal) == ("cosine", "")
+    assert annotated(Choice(int(Action.GERMINATE))) == annotated(Choice(int(Action.STAY), method=1)) == {}

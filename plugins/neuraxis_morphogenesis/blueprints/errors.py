@@ -40,6 +40,16 @@ class SiteInvalid(InputError):
         return f"site {self.site}: {self.reason}. Use features (n,), sequence (steps, channels) or map (c, h, w)."
 
 
+class CompilerMissing(InputError):
+    """Modules are to be compiled where no compiler is."""
+
+    code: ClassVar[str] = "BLP104"
+    reason: str
+
+    def message(self) -> str:
+        return f'mode = "compiled" cannot work here: {self.reason}. Install a compiler of C++, or use mode = "eager".'
+
+
 class ArtefactMissing(RunError):
     """The library has no such artefact."""
 

@@ -40,7 +40,7 @@ def to_wire(value: Struct) -> bytes:
         WireInvalid: A number does not fit into its field, or it is no message of the contracts.
         ExtraMissing: protobuf is not installed.
     """
-    form = _form(type(value))
+    form = form_of(type(value))
     try:
         return bytes(form.packed(value).SerializeToString(deterministic=True))
     except (ValueError, TypeError, OverflowError) as error:
@@ -58,7 +58,7 @@ def from_wire(kind: type[T], data: bytes) -> T:
     """
     from google.protobuf.message import DecodeError
 
-    form = _form(kind)
+    form = form_of(kind)
     try:
         value: T = form.unpacked(form.binding.FromString(data))
     except (DecodeError, ValueError) as error:
@@ -181,7 +181,13 @@ _FORMS: Final[dict[str, Form]] = {}
 """Forms that were made, by name. They follow from the contracts alone."""
 
 
-def _form(kind: type[Struct]) -> Form:
+def form_of(kind: type[Struct]) -> Form:
+    """Return how messages of a kind are put into their binding.
+
+    Raises:
+        WireInvalid: It is no kind of the contracts.
+        ExtraMissing: protobuf is not installed.
+    """
     form = _FORMS.get(kind.__name__)
     if form is None:
         if find_spec("google.protobuf") is None:

@@ -5,6 +5,7 @@ Determinism: exact.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from enum import IntEnum, unique
 from typing import Final, final
@@ -130,12 +131,55 @@ class Choice(Struct, frozen=True):
         seed: Which seed.
         blueprint: Which blueprint.
         lr_factor: For `OPTIMIZER`: what learning rates are multiplied by.
+        method: Of `METHODS`: how alpha is to rise, for a seed that germinates or begins to blend.
+        window: From which share of its time to which; empty where there is no method.
+        breaker: Of `BREAKERS`: which one to force.
     """
 
     action: int
     seed: int = -1
     blueprint: int = -1
     lr_factor: float = 1.0
+    method: int = -1
+    window: tuple[float, ...] = ()
+    breaker: int = -1
+
+
+METHODS: Final = ("linear", "cosine", "warmup_hold")
+"""How alpha may rise, as the head `blend` numbers it."""
+
+BREAKERS: Final = ("attach", "blending")
+"""Circuit breakers that a policy may force, as the head `breaker` numbers them. That of isolation is a guard."""
+
+BLENDS: Final = (Action.GERMINATE, Action.START_GRAFTING)
+"""Actions whose commands may say how alpha is to rise."""
+
+EDGE: Final = 0.45
+"""Largest share of its time for which alpha may rest at 0, or at 1: it never jumps."""
+
+
+def window(logits: Sequence[float]) -> tuple[float, float]:
+    """Return from which share of its time to which alpha rises, as the head `schedule` says.
+
+    Args:
+        logits: Two of them; the larger, the later.
+
+    Determinism: machine, to four digits.
+    """
+    begin, end = (EDGE / (1 + math.exp(-max(-50.0, min(50.0, float(each))))) for each in logits)
+    return round(begin, 4), round(1 - EDGE + end, 4)
+
+
+def annotated(choice: Choice) -> dict[str, str]:
+    """Return what a command says of a choice beside its payload."""
+    told = {}
+    if choice.action in BLENDS and choice.method >= 0:
+        told["blending_method"] = METHODS[choice.method]
+        told["blending_schedule_start"], told["blending_schedule_end"] = (f"{each:g}" for each in choice.window)
+        told["blending_schedule_units"] = "fraction"
+    if choice.action in (Action.BREAKER_OPEN, Action.BREAKER_CLOSE) and choice.breaker >= 0:
+        told["breaker"] = BREAKERS[choice.breaker]
+    return told
 
 
 STAYS: Final = Choice(int(Action.STAY))

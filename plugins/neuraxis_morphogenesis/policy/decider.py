@@ -33,7 +33,16 @@ from neuraxis_morphogenesis.contracts import (
     pairs,
 )
 from neuraxis_morphogenesis.contracts import SeedLifecycleStage as Stage
-from neuraxis_morphogenesis.policy.actions import OPERATIONS, STAYS, Action, Choice, Options, command, options
+from neuraxis_morphogenesis.policy.actions import (
+    OPERATIONS,
+    STAYS,
+    Action,
+    Choice,
+    Options,
+    annotated,
+    command,
+    options,
+)
 from neuraxis_morphogenesis.policy.graphs import Norms, StateGraph, renormed, slots_of, state_graph
 from neuraxis_morphogenesis.policy.reports import Window, closed, observed, opened, remembered
 from neuraxis_morphogenesis.policy.risk import Level, Risk, Verdict, evaluate, judge
@@ -56,6 +65,8 @@ class Decision(Struct, frozen=True, kw_only=True, eq=False):
         graph: What it saw.
         choice: What it chose, before risk was asked: action, seed, blueprint.
         lr_factor: For `OPTIMIZER`.
+        blending: How alpha is to rise, of `METHODS`, and its window; -1 and empty where that was not chosen.
+        breaker: Of `BREAKERS`: which one it forces; -1 for none.
         log_probability: Of the choice, natural logarithm; 0 for a policy that does not draw.
         value: What it expected of the state; 0 for a policy that expects nothing.
         action_mask: (32,) bool: what was allowed.
@@ -71,6 +82,8 @@ class Decision(Struct, frozen=True, kw_only=True, eq=False):
     graph: StateGraph
     choice: tuple[int, int, int]
     lr_factor: float
+    blending: tuple[int, tuple[float, ...]] = (-1, ())
+    breaker: int = -1
     log_probability: float
     value: float
     action_mask: np.ndarray
@@ -219,7 +232,7 @@ class Decider(Actor):
             issued_at_ns=now_ns(context),
             issued_by=context.path,
             deadline_ms=self.deadline_ms,
-            annotations=self._annotations(view, choice, entry, value, reason),
+            annotations=(*self._annotations(view, choice, entry, value, reason), *pairs(annotated(issued))),
         )
         context.send("command", signed(made, self._key))
         self._count(Action(issued.action).name.lower())
@@ -232,6 +245,8 @@ class Decider(Actor):
                 graph=view.graph,
                 choice=(choice.action, choice.seed, choice.blueprint),
                 lr_factor=choice.lr_factor,
+                blending=(choice.method, choice.window),
+                breaker=choice.breaker,
                 log_probability=log_probability,
                 value=value,
                 action_mask=view.allowed.actions,

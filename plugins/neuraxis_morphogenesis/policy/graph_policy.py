@@ -18,7 +18,7 @@ import numpy as np
 
 from neuraxis import Context, Input, Outcome, Resource, on, on_outcome, parameter, state
 from neuraxis_morphogenesis.contracts import PolicyUpdate, SystemStatePacket, TelemetryLevel
-from neuraxis_morphogenesis.policy.actions import STAYS, Action, Choice
+from neuraxis_morphogenesis.policy.actions import BLENDS, BREAKERS, METHODS, STAYS, Action, Choice, window
 from neuraxis_morphogenesis.policy.decider import Decider, View, now_ns
 from neuraxis_morphogenesis.policy.inference import Infer, Inference, InstallPolicy, Source
 from neuraxis_morphogenesis.policy.risk import RAMPS, Level
@@ -45,6 +45,7 @@ class GraphPolicy(Decider):
     weights: Resource = parameter(Resource, NO_WEIGHTS, help="weights to begin with, as safetensors")
     shelf: str = parameter(str, "policies", help="folder where updates are kept; write it relative: messages carry it")
     draws: bool = parameter(bool, True, help="whether it draws, or takes the likeliest")
+    blends: bool = parameter(bool, False, help="whether it says how alpha is to rise; else trainer and seeds do")
     deadline: float = parameter(float, "45 ms", unit="ms", help="for an inference, under the live clock", at_least=1)
     delay: int = parameter(int, 1, unit="ticks", help="until an inference is delivered", at_least=1)
     rest: int = parameter(int, "30 s", unit="ticks", help="how long an open breaker of inference rests", at_least=1)
@@ -125,7 +126,16 @@ class GraphPolicy(Decider):
             blueprint, more = pick(said.blueprints, view.allowed.blueprints, stream)
             log_probability += more
         factor = 2.0 ** float(said.numbers[0]) if action == Action.OPTIMIZER else 1.0
-        choice = Choice(action, seed, blueprint, factor)
+        method, breaker = -1, -1
+        rises: tuple[float, ...] = ()
+        if self.blends and action in BLENDS:
+            method, more = pick(said.blend, np.ones(len(METHODS), bool), stream)
+            log_probability += more
+            rises = window(said.schedule.tolist())
+        if action in (Action.BREAKER_OPEN, Action.BREAKER_CLOSE):
+            breaker, more = pick(said.breaker, np.ones(len(BREAKERS), bool), stream)
+            log_probability += more
+        choice = Choice(action, seed, blueprint, factor, method, rises, breaker)
         self.decide(context, view, choice, log_probability=log_probability, value=said.value)
 
     # ---------------------------------------------------------------------------- updates

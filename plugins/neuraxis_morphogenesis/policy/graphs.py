@@ -176,11 +176,11 @@ Row = list[float | None]
 def _table(rows: list[Row], width: int) -> tuple[np.ndarray, np.ndarray]:
     values = np.zeros((len(rows), width), np.float32)
     mask = np.zeros((len(rows), width), bool)
-    for index, row in enumerate(rows):
-        for place, value in enumerate(row):
-            if value is not None and math.isfinite(value):
-                values[index, place] = max(-100.0, min(100.0, value))
-                mask[index, place] = True
+    if rows:
+        told = np.array(rows, float)  # None becomes no number
+        known = np.isfinite(told)
+        values[:, : told.shape[1]] = np.clip(np.where(known, told, 0.0), -100.0, 100.0)
+        mask[:, : told.shape[1]] = known
     return values, mask
 
 
@@ -282,15 +282,22 @@ def _edges(
         "monitors": sits,
         "hosts": [(layer, seed, alpha, 0.0) for seed, layer, alpha, _ in sits],
         "informs": [(0, index, 1.0, 0.0) for index in range(len(seeds))],
-        "weighs": [(0, index, 1.0, 0.0) for index in range(blueprints)],
-        "fits": [(each, seed, 1.0, 0.0) for seed in dormant for each in range(blueprints)],
         "reports": [(index, 0, _alpha(seed), 0.0) for index, seed in enumerate(seeds)],
         "sums": [(index, 0, 1.0, 0.0) for index in range(layers)],
-        "offers": [(index, 0, 1.0, 0.0) for index in range(blueprints)],
     }
-    ordered = [found[name] for _, name, _ in RELATIONS]
-    ends = tuple(np.array([edge[:2] for edge in each], np.int64).reshape(-1, 2).T.copy() for each in ordered)
-    told = tuple(
-        np.array([(1.0, *edge[2:]) for edge in each], np.float32).reshape(-1, EDGE_FEATURES) for each in ordered
-    )
-    return ends, told
+    each = np.arange(blueprints)
+    many = {
+        "weighs": (np.zeros_like(each), each),
+        "fits": (np.tile(each, len(dormant)), np.repeat(dormant, blueprints)),
+        "offers": (each, np.zeros_like(each)),
+    }
+    ends, told = [], []
+    for _, name, _ in RELATIONS:
+        if name in many:
+            ends.append(np.array(many[name], np.int64))
+            told.append(np.tile(np.array([1.0, 1.0, 0.0], np.float32), (len(many[name][0]), 1)))
+        else:
+            listed = found[name]
+            ends.append(np.array([edge[:2] for edge in listed], np.int64).reshape(-1, 2).T.copy())
+            told.append(np.array([(1.0, *edge[2:]) for edge in listed], np.float32).reshape(-1, EDGE_FEATURES))
+    return tuple(ends), tuple(told)

@@ -20,7 +20,7 @@ from msgspec import Struct
 
 from neuraxis import Effect, message
 from neuraxis_morphogenesis.blueprints.catalogue import CATALOGUE
-from neuraxis_morphogenesis.policy.actions import PLACES, Action
+from neuraxis_morphogenesis.policy.actions import BREAKERS, METHODS, PLACES, Action
 from neuraxis_morphogenesis.policy.errors import PolicyUnusable
 from neuraxis_morphogenesis.policy.graphs import EDGE_FEATURES, NODES, RELATIONS, StateGraph
 
@@ -59,7 +59,9 @@ class Inference(Struct, frozen=True, kw_only=True, eq=False):
         risk: (5,) logits of levels, for learning; the risk engine decides.
         value: Expected of the state.
         numbers: (4,) from -1 to 1; the first is the learning rate's exponent of 2.
-        blend, schedule, breaker: (3,), (2,), (2,) logits.
+        blend: (3,) logits of how alpha may rise, `actions.METHODS`.
+        schedule: (2,) logits of when it begins to rise and when it is 1.
+        breaker: (2,) logits of the circuit breakers that it may force, `actions.BREAKERS`.
         seeds, blueprints: A score for each.
     """
 
@@ -158,7 +160,8 @@ class InstallPolicy(Effect, Struct, frozen=True):
 
 def registry_digest() -> str:
     """Return SHA-256 of everything by which numbers get their meaning: nodes, edges, actions, blueprints."""
-    meaning = [list(NODES.items()), RELATIONS, EDGE_FEATURES, PLACES, [each.name for each in Action], list(CATALOGUE)]
+    actions = [PLACES, [each.name for each in Action], METHODS, BREAKERS]
+    meaning = [list(NODES.items()), RELATIONS, EDGE_FEATURES, actions, list(CATALOGUE)]
     return hashlib.sha256(json.dumps(meaning).encode()).hexdigest()
 
 

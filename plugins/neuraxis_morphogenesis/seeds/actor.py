@@ -25,9 +25,11 @@ from neuraxis_morphogenesis.contracts import (
 from neuraxis_morphogenesis.contracts import SeedLifecycleGate as Gate
 from neuraxis_morphogenesis.contracts import SeedLifecycleStage as Stage
 from neuraxis_morphogenesis.messages import Evidence, Orders, SlotEvidence, SlotOrder
+from neuraxis_morphogenesis.seeds.blending import rise
 from neuraxis_morphogenesis.seeds.book import Entry
 from neuraxis_morphogenesis.seeds.keeper import BREAKERS, Keeper, now_ns
 from neuraxis_morphogenesis.seeds.lifecycle import GATES, GROWING, LEADS_TO, NEXT
+from neuraxis_morphogenesis.seeds.lives import life
 
 MEMORY_SHARE_MAX: Final = 0.9
 """Share of the memory budget above which nothing germinates and everything that can be had again is dropped."""
@@ -55,7 +57,7 @@ class Seeds(Keeper):
         self.epoch, self.step = evidence.epoch, evidence.step
         if evidence.ends_epoch:
             self.accuracy, self.loss = evidence.validation_accuracy, evidence.validation_loss
-            self.germinated = 0
+            self.germinated = self.paused = 0
         for each in evidence.slots:
             self._weigh_slot(context, each)
         if evidence.memory_share > MEMORY_SHARE_MAX:
@@ -80,14 +82,16 @@ class Seeds(Keeper):
             entry = self.book[found.slot]
         measured = dict(found.measured)
         self.book[found.slot] = entry = replace(entry, measured=found.measured)
+        if "contribution" in measured and entry.stage is not Stage.CULLED:  # there it falls with alpha
+            self.credits[life(found.slot, entry.born)] = measured["contribution"]
         if entry.stage is Stage.GERMINATED:
             self._germinating(context, entry, found)
         elif entry.stage in GROWING:
             broken = self._broken(context, entry, found, measured)
             if broken:
-                self._cull(context, entry.slot, broken)
+                self._cull(context, entry.slot, broken, is_broken=True)
         elif entry.stage is Stage.CULLED:
-            self._embargo(context, entry)
+            self._fading(context, entry, found, measured)
         elif entry.stage is Stage.EMBARGOED:
             if context.tick >= entry.embargo_tick and self.epoch >= entry.embargo_epoch:
                 self._tell(entry.slot, "embargo_end", "the embargo is over", TelemetryLevel.INFO, context)
@@ -95,8 +99,10 @@ class Seeds(Keeper):
         elif entry.stage is Stage.RESETTING:
             measured = {"isolation_violations": float(len(found.violations)), **measured}
             if self._ask(context, entry, Gate.G5_RESET, measured).passed:
+                self.book[entry.slot] = Entry(
+                    slot=entry.slot, site=entry.site, depth=entry.depth, stage=entry.stage, measured=entry.measured
+                )
                 self._move(context, entry.slot, Stage.DORMANT)
-                self.book[entry.slot] = replace(self.book[entry.slot], blueprint_id="", risk=0.0)
 
     def _germinating(self, context: Context, entry: Entry, found: SlotEvidence) -> None:
         if found.is_attached:
@@ -105,6 +111,16 @@ class Seeds(Keeper):
         elif found.trouble:
             self._failed("attach", context)
             self._cull(context, entry.slot, found.trouble)
+
+    def _fading(self, context: Context, entry: Entry, found: SlotEvidence, measured: Mapping[str, float]) -> None:
+        """Wait until a culled seed is ramped down, and take it out at once if it breaks meanwhile."""
+        broken = self._broken(context, entry, found, measured) if entry.is_fading else ""
+        if broken:
+            self._tell(entry.slot, "gate_failure", broken, TelemetryLevel.WARNING, context, stage=entry.stage.name)
+            self.pending.append(SlotOrder(slot=entry.slot, act="detach", stage=Stage.CULLED))
+            self.book[entry.slot] = replace(entry, is_fading=False)
+        elif not (entry.is_fading and found.is_attached):
+            self._embargo(context, entry)
 
     def _broken(self, context: Context, entry: Entry, found: SlotEvidence, measured: Mapping[str, float]) -> str:
         """Return why a seed must go at once, or nothing."""
@@ -121,7 +137,7 @@ class Seeds(Keeper):
     def _embargo(self, context: Context, entry: Entry) -> None:
         until, epoch = context.tick + self.embargo, self.epoch + self.embargo_epochs
         self._move(context, entry.slot, Stage.EMBARGOED)
-        self.book[entry.slot] = replace(self.book[entry.slot], embargo_tick=until, embargo_epoch=epoch)
+        self.book[entry.slot] = replace(self.book[entry.slot], embargo_tick=until, embargo_epoch=epoch, is_fading=False)
         self._tell(
             entry.slot, "embargo_start", "nothing grows here for a while", TelemetryLevel.INFO, context, until=until
         )
@@ -186,6 +202,13 @@ class Seeds(Keeper):
         if entry is None:
             return f"unknown_seed: {command.target_seed_id}"
         operation = asked.operation
+        wanted = rise(dict(command.annotations), self.schedules)
+        if wanted is not None and operation in (SeedOperation.GERMINATE, SeedOperation.START_GRAFTING):
+            if wanted.refusal:
+                return wanted.refusal
+            entry = replace(entry, schedule=wanted.schedule, window=wanted.window)
+            if operation is SeedOperation.START_GRAFTING and entry.stage is Stage.TRAINING:
+                self.book[entry.slot] = entry
         if operation is SeedOperation.GERMINATE:
             return self._germinate(context, entry, asked.blueprint_id, dict(asked.parameters))
         if operation is SeedOperation.CANCEL and entry.stage in (Stage.DORMANT, Stage.FOSSILIZED):
@@ -252,6 +275,9 @@ class Seeds(Keeper):
         resumes = dict(command.annotations).get("resume") == "true"
         if entry is None or entry.stage not in GROWING[1:] or entry.is_paused is not resumes:
             return f"not_pausable: {command.target_seed_id}"
+        if not resumes and self.paused >= self.pauses_max:
+            return f"pause_quota: {self.pauses_max} in an epoch"
+        self.paused += not resumes
         self.book[entry.slot] = replace(entry, is_paused=not resumes)
         verb = "resume" if resumes else "pause"
         self.pending.append(SlotOrder(slot=entry.slot, act="resume" if resumes else "pause", stage=entry.stage))

@@ -16,6 +16,7 @@ from neuraxis_morphogenesis.blueprints.site import Site
 from neuraxis_morphogenesis.contracts import Numbers, SeedState, numbers
 from neuraxis_morphogenesis.contracts import SeedLifecycleStage as Stage
 from neuraxis_morphogenesis.seeds.lifecycle import moved
+from neuraxis_morphogenesis.seeds.schedule import WHOLE
 
 STATE_METRICS: Final = (
     *("alpha", "alpha_steps", "alpha_total_steps"),
@@ -38,7 +39,9 @@ class Entry(Struct, frozen=True, kw_only=True):
         entered_step: Optimiser steps when its stage began.
         accuracy, loss: Of validation when the stage began.
         embargo_tick, embargo_epoch: Until when nothing may germinate.
+        schedule, window: How alpha is to rise, and from which share of its time to which; empty for as usual.
         is_paused: Whether it is out of the way.
+        is_fading: Whether it was culled and is still being ramped down.
         measured: The newest measurements.
     """
 
@@ -55,7 +58,10 @@ class Entry(Struct, frozen=True, kw_only=True):
     loss: float = 0.0
     embargo_tick: int = 0
     embargo_epoch: int = 0
+    schedule: str = ""
+    window: tuple[float, float] = WHOLE
     is_paused: bool = False
+    is_fading: bool = False
     measured: Numbers = ()
 
     def to(self, stage: Stage, *, epoch: int, step: int, accuracy: float, loss: float) -> Entry:

@@ -5,8 +5,8 @@ Determinism: exact.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from neuraxis import Chart, Context
 from neuraxis_morphogenesis.contracts import (
@@ -18,8 +18,8 @@ from neuraxis_morphogenesis.contracts import (
     TelemetryPacket,
     pairs,
 )
-from neuraxis_morphogenesis.contracts import SeedLifecycleStage as Stage
 from neuraxis_morphogenesis.seeds.lifecycle import GROWING
+from neuraxis_morphogenesis.seeds.lives import Stay, told
 from neuraxis_morphogenesis.seeds.telemetry import worst
 
 if TYPE_CHECKING:
@@ -59,15 +59,15 @@ def packet(context: Context, seeds: Keeper, events: tuple[TelemetryEvent, ...]) 
     )
 
 
-def life_chart(history: Sequence[Sequence[Any]], epoch: int) -> Chart:
+def life_chart(stays: Sequence[Stay], credits: Mapping[str, float]) -> Chart:
     """Return the life of each seed as a table: a row for each stay in a stage.
 
     Args:
-        history: Slot, stage, epoch and blueprint of each move, in order.
-        epoch: The newest.
+        stays: Of all slots.
+        credits: Contribution of each life, share of accuracy.
     """
-    rows = [("slot", "stage", "blueprint", "from epoch", "to epoch")]
-    for number, (slot, stage, entered, blueprint) in enumerate(history):
-        left = next((each[2] for each in history[number + 1 :] if each[0] == slot), epoch)
-        rows.append((slot, Stage(stage).name, blueprint, str(entered), str(left)))
+    rows = [("slot", "stage", "blueprint", "from epoch", "to epoch", "contribution, points")]
+    for each in stays:
+        credit = told(credits, each) if each.is_last else ""
+        rows.append((each.slot, each.stage.name, each.blueprint_id, str(each.entered), str(each.left), credit))
     return Chart("Life of each seed", "Every stage that each slot went through.", rows=tuple(rows))

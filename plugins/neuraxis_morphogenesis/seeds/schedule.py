@@ -43,8 +43,27 @@ SCHEDULES: Final[Mapping[str, Callable[[float], float]]] = {
 """Curves by name: the share of alpha as a function of the share of time."""
 
 
-def alpha(schedule: str, step: int, steps: int) -> float:
-    """Return alpha after `step` of `steps` steps: 0 at the start, 1 at the end and ever after."""
+WHOLE: Final = (0.0, 1.0)
+"""All of the time in which alpha may rise."""
+
+WINDOW_MIN: Final = 0.1
+"""Shortest part of its time in which alpha may rise: it must not jump."""
+
+
+def alpha(schedule: str, step: int, steps: int, window: tuple[float, float] = WHOLE) -> float:
+    """Return alpha after `step` of `steps` steps: 0 at the start, 1 at the end and ever after.
+
+    Args:
+        schedule: Name of the curve.
+        step, steps: How far it is.
+        window: From which share of the steps to which it rises; 0 before, 1 after.
+    """
     if step <= 0:
         return 0.0
-    return 1.0 if step >= steps else min(max(SCHEDULES[schedule](step / steps), 0.0), 1.0)
+    if step >= steps:
+        return 1.0
+    begin, end = window
+    share = (step / steps - begin) / (end - begin)
+    if share <= 0:
+        return 0.0
+    return 1.0 if share >= 1 else min(max(SCHEDULES[schedule](share), 0.0), 1.0)

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from neuraxis import (
-    Actor,
     Chart,
     Context,
     Input,
@@ -37,13 +36,14 @@ from neuraxis_morphogenesis.contracts import SeedLifecycleStage as Stage
 from neuraxis_morphogenesis.messages import Evidence, Orders, SlotOrder
 from neuraxis_morphogenesis.trainer.clock import HOOK_MS_MAX, ReadClock
 from neuraxis_morphogenesis.trainer.data import DataSet, labelled, text
+from neuraxis_morphogenesis.trainer.fetching import Fetcher
 from neuraxis_morphogenesis.trainer.health import IN_A_ROW
 from neuraxis_morphogenesis.trainer.phases import Phase, entered
 from neuraxis_morphogenesis.trainer.report import learning_chart, state_packet, telemetry_packet
 from neuraxis_morphogenesis.trainer.with_torch.numerics import PROFILES, ensure
 
 
-class Trainer(Actor):
+class Trainer(Fetcher):
     """Trains a host, and what grows in it.
 
     Determinism: machine; under `numerics = "portable"` meant to be the same everywhere.
@@ -80,6 +80,8 @@ class Trainer(Actor):
     grows: bool = parameter(bool, True, help="whether seeds are attached; false for a host of a fixed size")
     healthy_kept: int = parameter(int, 3, at_least=1, help="healthy states that are kept to go back to")
     memory_mb: float = parameter(float, 1024.0, at_least=1, help="memory budget, 10**6 bytes")
+    mode: str = parameter(str, "eager", choices=("eager", "compiled"), help="how modules of seeds are run")
+    cache: str = parameter(str, "", help="folder of machine code; empty for the usual one")
     is_live: bool = parameter(bool, False, help="whether the wall clock decides: a boundary that took too long is told")
     hook_ms: float = parameter(float, HOOK_MS_MAX, at_least=0, help="wall time of a boundary after validation, then")
     numerics: str = parameter(str, "portable", choices=PROFILES, help="which bits PyTorch is pinned to")
@@ -114,6 +116,10 @@ class Trainer(Actor):
     def setup(self) -> None:
         """Pin the numerics, read the data, and make room for a training."""
         ensure(self.numerics)
+        if self.mode == "compiled" and self.grows:
+            from neuraxis_morphogenesis.blueprints.with_torch.load import require_compiler
+
+            require_compiler()
         self._data = self._read()
         self.training = self._fresh(0)
 
@@ -123,13 +129,14 @@ class Trainer(Actor):
         return labelled(self.data, validation=self.validation)
 
     def _fresh(self, seed: int) -> Any:
+        from neuraxis_morphogenesis.trainer.with_torch.growth import Config
         from neuraxis_morphogenesis.trainer.with_torch.hosts import Design
-        from neuraxis_morphogenesis.trainer.with_torch.training import Config, Training
+        from neuraxis_morphogenesis.trainer.with_torch.training import Training
 
         shape, classes = self._data.shape, self._data.classes
         design = Design(kind=self.host, shape=shape, classes=classes, width=self.width, depth=self.depth)
         names = ("optimiser", "rate", "momentum", "decay", "seed_rate_share", "seed_warmup_epochs", "gradient_max")
-        more = ("isolation", "schedule", "aggregation", "distil")
+        more = ("isolation", "schedule", "aggregation", "distil", "mode", "cache")
         config = Config(design=design, **{name: getattr(self, name) for name in (*names, *more)})
         return Training(config, self._data, seed=seed)
 
@@ -153,6 +160,9 @@ class Trainer(Actor):
     def begin(self, context: Context) -> None:
         """Draw the weights."""
         self.training = self._fresh(int(context.stream("weights").raw(1)[0] >> np.uint64(1)))
+        if self.modules == "library" and self.grows:
+            for site in dict.fromkeys(each.site for each in self.training.network.slots):
+                context.send("site", site)
         self._enter("training")
         context.wake(1, "block")
 
@@ -179,6 +189,10 @@ class Trainer(Actor):
     @property
     def _epoch_is_over(self) -> bool:
         return self._is_spent or self.cursor + self.batch > len(self._data.train)
+
+    @property
+    def _steps_of_epoch(self) -> int:
+        return len(self._data.train) // self.batch
 
     @property
     def _is_spent(self) -> bool:
@@ -314,6 +328,8 @@ class Trainer(Actor):
         for order in self.waiting:
             self._carry_out(context, order)
         self.waiting = []
+        self.training.clear()
+        self._attach_fetched(context)
         self.training.rate_factor *= self.wishes["factor"]
         if self.wishes["purge"]:
             self.training.forget_teacher()
@@ -324,18 +340,40 @@ class Trainer(Actor):
 
     def _carry_out(self, context: Context, order: SlotOrder) -> None:
         if order.act == "attach":
-            word = int(context.stream(f"seed:{order.slot}").raw(1)[0] >> np.uint64(1))
-            given = dict(order.parameters)
-            trouble = self.training.try_attach(order.slot, order.blueprint_id, given, order.blend, seed=word)
-            if trouble:
-                self.troubles[order.slot] = trouble
+            self._note(order.slot, self._attach(context, order))
         elif order.act == "detach":
+            self.fetching.pop(order.slot, None)
             self.training.detach(order.slot)
+        elif order.act == "fade":
+            self.training.fade(order.slot, order.epochs * self._steps_of_epoch)
         elif order.act == "stage":
-            steps = order.epochs * (len(self._data.train) // self.batch)
-            self.training.enter(order.slot, Stage(order.stage), blend_steps=steps)
+            steps = order.epochs * self._steps_of_epoch
+            how = {"schedule": order.schedule, "window": order.window}
+            self.training.enter(order.slot, Stage(order.stage), blend_steps=steps, **how)
         else:
             self.training.network.slot(order.slot).is_paused = order.act == "pause"
+
+    def _attach(self, context: Context, order: SlotOrder) -> str:
+        """Make a seed's module, or ask for its kernel. Returns why it cannot be, or nothing."""
+        if self.modules == "library":
+            return self.ask(context, order, self.training.network.slot(order.slot).site)
+        word = int(context.stream(f"seed:{order.slot}").raw(1)[0] >> np.uint64(1))
+        given = dict(order.parameters)
+        return str(self.training.try_attach(order.slot, order.blueprint_id, given, order.blend, seed=word))
+
+    def _attach_fetched(self, context: Context) -> None:
+        """Attach the kernels that have come, and note what became of the others."""
+        sites = {each.name: each.site for each in self.training.network.slots}
+        for slot, wanted, found in self.settled(context, sites):
+            if isinstance(found, str):
+                self._note(slot, found)
+                continue
+            given = wanted["parameters"]
+            self._note(slot, self.training.try_attach(slot, wanted["blueprint"], given, wanted["blend"], kernel=found))
+
+    def _note(self, slot: str, trouble: str) -> None:
+        if trouble:
+            self.troubles[slot] = trouble
 
     # ------------------------------------------------------------------------------ health
 

@@ -13,7 +13,7 @@ from msgspec import Struct
 from safetensors import SafetensorError
 from safetensors.torch import load as tensors_of
 
-from neuraxis_morphogenesis.blueprints.errors import ArtefactCorrupt
+from neuraxis_morphogenesis.blueprints.errors import ArtefactCorrupt, CompilerMissing
 from neuraxis_morphogenesis.blueprints.forging import Mode
 from neuraxis_morphogenesis.blueprints.kernels import Kernel, Sealed
 from neuraxis_morphogenesis.blueprints.with_torch import Graft, blank
@@ -60,8 +60,10 @@ def instance(kernel: Kernel, *, quarantine: bool = False) -> Graft:
     return module
 
 
-def machine_code(module: torch.nn.Module, cache: str) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Return a module compiled by `torch.compile`, as a whole and for one shape.
+def machine_code(
+    module: torch.nn.Module, cache: str, *, dynamic: bool = False
+) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Return a module compiled by `torch.compile`, as a whole; when it is first called.
 
     Machine code is kept in a folder for this torch and this instruction set; inside, torch keys it by graph.
     Such a folder is as trusted as the programs of its owner: it is made private, and never sent anywhere.
@@ -69,6 +71,7 @@ def machine_code(module: torch.nn.Module, cache: str) -> Callable[[torch.Tensor]
     Args:
         module: What to compile; its parameters are shared with the result.
         cache: Folder above those of all versions; empty for `NEURAXIS_CACHE`, or `~/.cache/neuraxis`.
+        dynamic: Whether it is for batches of any size, or for one shape.
 
     Determinism: machine.
     """
@@ -80,8 +83,26 @@ def machine_code(module: torch.nn.Module, cache: str) -> Callable[[torch.Tensor]
     config = importlib.import_module("torch._dynamo.config")
     for name in ("recompile_limit", "accumulated_recompile_limit"):
         setattr(config, name, max(getattr(config, name), COMPILED_MAX))
-    compiled: Callable[[torch.Tensor], torch.Tensor] = torch.compile(module, fullgraph=True, dynamic=False)
+    # modules are small: starting a pool of helpers takes longer than compiling
+    setattr(importlib.import_module("torch._inductor.config"), "compile_threads", 1)  # noqa: B010 - untyped
+    # who asks twice for gradients, as the monitor of isolation does, must find what the first time needed
+    setattr(importlib.import_module("torch._functorch.config"), "donated_buffer", False)  # noqa: B010 - untyped
+    compiled: Callable[[torch.Tensor], torch.Tensor] = torch.compile(module, fullgraph=True, dynamic=dynamic)
     return compiled
+
+
+def require_compiler() -> None:
+    """Make sure that `torch.compile` can work here.
+
+    Raises:
+        CompilerMissing: It finds no compiler of C++.
+    """
+    builder = importlib.import_module("torch._inductor.cpp_builder")
+    problem = importlib.import_module("torch._inductor.exc").InvalidCxxCompiler
+    try:
+        builder.get_cpp_compiler()
+    except problem as error:
+        raise CompilerMissing(reason=str(error).split("\n")[0]) from error
 
 
 def code_folder(cache: str) -> Path:

@@ -48,7 +48,7 @@ def slot_evidence(training: Training, slot: Slot, *, validation: Validation | No
     if tally.is_watched:
         measured["isolation_violations"] = float(len(tally.violations))
     if slot.stage is Stage.BLENDING:
-        expected = alpha(slot.schedule, tally.present, slot.blend_steps)
+        expected = alpha(slot.schedule, tally.present, slot.blend_steps, (slot.blend_begin, slot.blend_end))
         measured["alpha_error"] = abs(slot.alpha - expected)
         measured["alpha_steps"] = float(slot.blend_step)
         measured["alpha_total_steps"] = float(slot.blend_steps)

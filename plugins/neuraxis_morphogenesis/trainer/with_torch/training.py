@@ -12,14 +12,9 @@ from typing import Any, Final, final
 
 import numpy as np
 import torch
-from msgspec import Struct
 from torch import Tensor, nn
 
-from neuraxis_morphogenesis.blueprints.catalogue import grant
-from neuraxis_morphogenesis.blueprints.errors import BlueprintRefused, BlueprintUnknown
-from neuraxis_morphogenesis.blueprints.with_torch import build
 from neuraxis_morphogenesis.contracts import SeedLifecycleStage as Stage
-from neuraxis_morphogenesis.seeds.with_torch.blend import Isolation
 from neuraxis_morphogenesis.seeds.with_torch.distill import distillation
 from neuraxis_morphogenesis.seeds.with_torch.isolation import WATCHED, shared, watch
 from neuraxis_morphogenesis.seeds.with_torch.registry import HOST, TEACHER, Registry
@@ -29,7 +24,8 @@ from neuraxis_morphogenesis.trainer.health import IN_A_ROW, WINDOW, Fault, stand
 from neuraxis_morphogenesis.trainer.rates import host_rate, seed_rate
 from neuraxis_morphogenesis.trainer.with_torch.counting import multiply_adds
 from neuraxis_morphogenesis.trainer.with_torch.gradients import count, flat, norm, spread
-from neuraxis_morphogenesis.trainer.with_torch.hosts import Design, host
+from neuraxis_morphogenesis.trainer.with_torch.growth import Config, Growth, parameters_of
+from neuraxis_morphogenesis.trainer.with_torch.hosts import host
 from neuraxis_morphogenesis.trainer.with_torch.measure import Tally
 from neuraxis_morphogenesis.trainer.with_torch.network import Network, loss_of
 from neuraxis_morphogenesis.trainer.with_torch.optimiser import Optimisers
@@ -46,35 +42,7 @@ STABILISING_WEIGHT: Final = 0.5
 
 
 @final
-class Config(Struct, frozen=True, kw_only=True):
-    """How to train.
-
-    Attributes:
-        design: The host.
-        optimiser, rate, momentum, decay: Of the optimiser; `rate` is the host's first learning rate.
-        seed_rate_share, seed_warmup_epochs: A seed's learning rate, as a share of the host's, and until it is warm.
-        gradient_max: Norm of a gradient above which it explodes.
-        isolation, schedule: Of all slots.
-        aggregation: `sum`, or `pcgrad` for a loss of each live seed on the host.
-        distil: Weight of what the network knew before a graft; 0 for off.
-    """
-
-    design: Design
-    optimiser: str = "sgd"
-    rate: float = 0.05
-    momentum: float = 0.9
-    decay: float = 0.0
-    seed_rate_share: float = 0.1
-    seed_warmup_epochs: float = 10
-    gradient_max: float = 100.0
-    isolation: Isolation = "strict"
-    schedule: str = "sigmoid"
-    aggregation: str = "sum"
-    distil: float = 0.0
-
-
-@final
-class Training:
+class Training(Growth):
     """A network, its data and its optimisers.
 
     Attributes:
@@ -142,12 +110,12 @@ class Training:
         loss = self._backward(inputs, labels, orders)
         fault = self._judge(loss, owners)
         if fault is None:
-            self._update(owners, progress)
+            self._update(owners, progress, epoch_share)
         for slot in self.network.slots:
             if slot.learns:
                 self.ages[slot.name] += epoch_share
                 self.tallies[slot.name].present += 1
-                slot.blend_step += slot.stage is Stage.BLENDING
+            slot.advance()
         if fault is not None:
             self.faults[fault] = self.faults.get(fault, 0) + 1
         return fault
@@ -185,7 +153,7 @@ class Training:
             hidden = [each for each in live if each is not alone]
             own = [] if alone is None or alone.module is None else list(alone.module.parameters())
             if alone is None:
-                own = [p for s in self.network.slots if s.learns and s not in live for p in _parameters(s)]
+                own = [p for s in self.network.slots if s.learns and s not in live for p in parameters_of(s)]
             for each in hidden:
                 each.is_paused = True
             loss = loss_of(self.network.logits(inputs), labels)
@@ -229,9 +197,9 @@ class Training:
         assert slot.module is not None, "only what computes is asked"
         with torch.no_grad():
             made = slot.branch(torch.ones(1, *slot.site.shape))
-        return bool(torch.isfinite(made).all()) and all(bool(torch.isfinite(p).all()) for p in _parameters(slot))
+        return bool(torch.isfinite(made).all()) and all(bool(torch.isfinite(p).all()) for p in parameters_of(slot))
 
-    def _update(self, owners: dict[str, list[nn.Parameter]], progress: float) -> None:
+    def _update(self, owners: dict[str, list[nn.Parameter]], progress: float, epoch_share: float) -> None:
         """Let every optimiser take its step that may."""
         self.rate = host_rate(self.config.rate, progress) * self.rate_factor
         breach = self.optimisers.step(HOST, self.rate)
@@ -241,7 +209,7 @@ class Training:
             tally = self.tallies[slot.name]
             if not slot.learns or tally.is_exploding:
                 continue
-            weight = self._weight(slot)
+            weight = self._weight(slot, tally.present * epoch_share)
             for each in owners[slot.name]:
                 if each.grad is not None:
                     each.grad.mul_(weight)
@@ -254,100 +222,13 @@ class Training:
         share, warmup = self.config.seed_rate_share, self.config.seed_warmup_epochs
         return seed_rate(self.rate, self.ages[slot.name], share=share, warmup=warmup)
 
-    def _weight(self, slot: Slot) -> float:
+    def _weight(self, slot: Slot, epochs: float) -> float:
+        """Return the weight of a seed's loss after some epochs in its stage."""
         if slot.stage is Stage.TRAINING:
             return TRAINING_WEIGHT
         if slot.stage is Stage.BLENDING:
             return slot.alpha
-        return STABILISING_WEIGHT if slot.blend_step == 0 else 1.0
-
-    # ------------------------------------------------------------------------------- slots
-
-    def attach(self, name: str, blueprint_id: str, parameters: dict[str, float], blend: str, *, seed: int) -> None:
-        """Put a fresh module into a slot, in GERMINATED: it changes nothing yet.
-
-        Raises:
-            BlueprintUnknown, BlueprintRefused: The catalogue does not grant it.
-        """
-        slot = self.network.slot(name)
-        granted = grant(blueprint_id, slot.site, parameters, approved=(blueprint_id,))
-        module = build(granted, seed=seed)
-        slot.grant = {"blueprint": blueprint_id, "parameters": dict(granted.parameters)}
-        self.put(slot, module)
-        slot.blend, slot.stage, slot.blend_step, slot.is_paused = blend, Stage.GERMINATED, 0, False
-        self.ages[name] = 0.0
-        self.tallies[name] = Tally()
-
-    def try_attach(self, name: str, blueprint_id: str, parameters: dict[str, float], blend: str, *, seed: int) -> str:
-        """Attach a module. Returns why it cannot be, or nothing; then the slot stays empty."""
-        try:
-            self.attach(name, blueprint_id, parameters, blend, seed=seed)
-        except (BlueprintUnknown, BlueprintRefused) as error:
-            return error.message()
-        return ""
-
-    def is_finite(self) -> bool:
-        """Whether every weight of host and seeds is a number."""
-        owned = self.network.owners().values()
-        return all(bool(torch.isfinite(each).all()) for parameters in owned for each in parameters)
-
-    def parameters(self) -> int:
-        """Return how many numbers host and seeds hold."""
-        return sum(each.numel() for owned in self.network.owners().values() for each in owned)
-
-    def put(self, slot: Slot, module: nn.Module) -> None:
-        """Fill a slot with a module, and give it an optimiser."""
-        slot.module = module
-        breach = self.optimisers.add(slot.name, list(module.parameters()))
-        if breach is not None:
-            self.tallies[slot.name].violations.append(breach)
-        self._seed_macs[slot.name] = multiply_adds(module.eval(), torch.zeros(1, *slot.site.shape))
-
-    def enter(self, name: str, stage: Stage, *, blend_steps: int = 1) -> None:
-        """Treat a slot's module by another stage from now on."""
-        slot = self.network.slot(name)
-        slot.stage, slot.blend_step, slot.blend_steps = stage, 0, max(1, blend_steps)
-        self.tallies[name] = Tally()
-        if stage in (Stage.FOSSILIZED, Stage.TERMINATED):
-            self.freeze(slot)
-        if stage is Stage.BLENDING and self.config.distil > 0:
-            self._teach()
-
-    def freeze(self, slot: Slot) -> None:
-        """Make a module part of the host that learns no more."""
-        for each in _parameters(slot):
-            each.requires_grad_(False)
-            each.grad = None
-        self.optimisers.remove(slot.name)
-
-    def detach(self, name: str) -> None:
-        """Empty a slot: its module, its optimiser and its parameters' registration are gone."""
-        slot = self.network.slot(name)
-        self.optimisers.remove(name)
-        slot.module, slot.grant, slot.stage, slot.is_paused, slot.margins = None, None, Stage.DORMANT, False, None
-        self.tallies[name], self.ages[name] = Tally(), 0.0
-        self._seed_macs.pop(name, None)
-
-    def is_clean(self, name: str) -> bool:
-        """Whether nothing is left in a slot."""
-        return self.network.slot(name).module is None and not self.optimisers.holds(name)
-
-    # ----------------------------------------------------------------------------- teacher
-
-    def _teach(self) -> None:
-        """Keep the network as it is now as a teacher."""
-        self.adopt(Teacher(self.network))
-
-    def adopt(self, teacher: Teacher) -> None:
-        """Take a teacher; the one before it is dropped."""
-        self.forget_teacher()
-        self.teacher = teacher
-        self.registry.register(TEACHER, teacher.parameters())
-
-    def forget_teacher(self) -> None:
-        """Drop the teacher."""
-        self.teacher = None
-        self.registry.forget(TEACHER)
+        return STABILISING_WEIGHT if epochs < 1 else 1.0
 
     # --------------------------------------------------------------------------- isolation
 
@@ -369,18 +250,14 @@ class Training:
         for block, slot in zip(self.network.host.blocks, self.network.slots, strict=True):
             x = block(x)
             if slot in watched and not slot.is_paused:
-                others = [p for each in self.network.slots if each is not slot for p in _parameters(each)]
-                own = set(map(id, _parameters(slot)))
+                others = [p for each in self.network.slots if each is not slot for p in parameters_of(each)]
+                own = set(map(id, parameters_of(slot)))
                 others = [each for each in others if each.requires_grad and id(each) not in own]
                 margins, slot.margins = slot.margins, None
                 self.tallies[slot.name].watched(watch(slot, x, others, [f for f in foreign if id(f) not in own]))
                 slot.margins = margins
             x = slot(x) if slot.margins is None or len(slot.margins) == len(x) else x
         self.network.train(True)
-
-
-def _parameters(slot: Slot) -> list[nn.Parameter]:
-    return [] if slot.module is None else list(slot.module.parameters())
 
 
 @final
