@@ -74,7 +74,7 @@ class Beat(msgspec.Struct, frozen=True):
 
 
 GARBAGE_LOOKS: Final = 20_000
-"""New containers after which Python looks for cycles among them: its own 700 take a sixth of the time of short ticks."""
+"""New containers after which Python looks for cycles: its own 700 take a sixth of the time of short ticks."""
 
 
 @final
