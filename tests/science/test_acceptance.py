@@ -1,57 +1,27 @@
-"""Published results at full size: run by `make science` only. Every row that is judged is printed at the end."""
+"""Published results at full size: run by `make science` only. Every row that is judged is printed at the end.
+
+`test_encoders` and `test_memories` have the parts 6h and 6c.
+"""
 
 from __future__ import annotations
 
 import math
-import platform
-import tomllib
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from neuraxis import Simulation
 from neuraxis_snn import MODELS, Network, Spikes, encoders
 from neuraxis_snn.backends.with_numba import NumbaBackend
 from neuraxis_snn.backends.with_numpy import NumpyBackend
 from neuraxis_snn.plasticity import INHIBITORY_STDP, REWARD_STDP
 from neuraxis_snn.published.working_memory import TESTS
-from neuraxis_snn.statistics import Trains, correlations, cv_of_each, fano, intervals, rates
+from tests.science.table import judge, judge_claims, show
 
 pytestmark = [pytest.mark.science, pytest.mark.timeout(3_600)]
-SCENARIOS = Path(__file__).parents[2] / "scenarios"
 
 TOP_MV = 4.0
 """The largest weight in the network that is rewarded."""
-
-ROWS: list[tuple[str, str, str, str, str]] = []
-"""(section, what, ours, accepted, met)"""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _table(request: pytest.FixtureRequest) -> Iterator[None]:
-    yield
-    reporter: Any = request.config.pluginmanager.get_plugin("terminalreporter")
-    with request.config.pluginmanager.get_plugin("capturemanager").global_and_fixture_disabled():
-        reporter.write_line("")
-        reporter.write_line(
-            f"Science on {platform.machine()}, Python {platform.python_version()}, numpy {np.__version__}"
-        )
-        reporter.write_line("| part | what | ours | accepted | met |")
-        reporter.write_line("|---|---|---|---|---|")
-        for row in ROWS:
-            reporter.write_line("| " + " | ".join(row) + " |")
-
-
-def judge(part: str, what: str, ours: float, *, at_least: float = -math.inf, at_most: float = math.inf) -> None:
-    """Keep a row of the table, and fail where ours lies outside the bounds."""
-    met = at_least <= ours <= at_most
-    low, high = (f"{each:g}" if math.isfinite(each) else "" for each in (at_least, at_most))
-    ROWS.append((part, what, f"{ours:.5g}", f"{low} … {high}", "yes" if met else "**no**"))
-    assert met, ROWS[-1]
-
 
 # ---------------------------------------------------------------------------- 6a: single neurons
 
@@ -88,50 +58,6 @@ def test_a_potential_after_an_input_is_the_closed_form() -> None:
     judge("6a", "87.81 pA at C = 250 pF: peak of the potential, mV", max(ours), at_least=0.1495, at_most=0.1505)
 
 
-# -------------------------------------------------------------------------------- 6h: encoders
-
-
-@pytest.fixture(scope="module")
-def poisson() -> Trains:
-    """Return 400 neurons of 40 Hz over 50 s at dt = 0.5 ms."""
-    network = Network(dt="0.5 ms", precision="float64")
-    network.population("source", 400, MODELS["poisson"])
-    engine = NumpyBackend().build(network)
-    engine.key = (1, 2)
-    engine.write("source", "chance", encoders.poisson(np.full(400, 40.0), "0.5 ms"))
-    found = engine.advance(100_000)["source"]
-    return Trains.of(found.steps * 0.5, found.neurons, size=400, until_ms=50_000.0)
-
-
-def test_a_poisson_source_is_a_poisson_process(poisson: Trains) -> None:
-    rate = float(rates(poisson).mean())
-    judge("6h", "Poisson encoder, 40 Hz: relative error of the rate", abs(rate / 40.0 - 1.0), at_most=0.02)
-    judge("6h", "CV of intervals", float(cv_of_each(poisson).mean()), at_least=0.97, at_most=1.03)
-    judge("6h", "Fano factor of all together, 5 ms", fano(poisson) or 0.0, at_least=0.95, at_most=1.05)
-    mean = float(correlations(poisson, 5.0).mean())
-    judge("6h", "mean correlation of two neurons", abs(mean), at_most=0.02)
-    lengths = np.sort(np.rint(intervals(poisson)[1] / 0.5).astype(np.int64))
-    chance = 1.0 - math.exp(-40.0 * 0.0005)  # of a spike in a step: intervals are geometric
-    ks = max(
-        abs(float(np.searchsorted(lengths, k, side="right")) / len(lengths) - (1.0 - (1.0 - chance) ** k))
-        for k in range(1, int(lengths[-1]) + 1)
-    )
-    # the 1 % point of the Kolmogorov-Smirnov statistic
-    judge(
-        "6h", "largest distance from the distribution of intervals, x sqrt(n)", ks * len(lengths) ** 0.5, at_most=1.63
-    )
-
-
-def test_latency_codes_are_exact_to_one_step() -> None:
-    values = np.array([1.01, 1.1, 1.5, 2.0, 5.0, 0.9])
-    steps = encoders.latency(values, "0.1 ms", "20 ms", 1.0)
-    exact = [20.0 * math.log(x / (x - 1.0)) for x in values[:-1]]
-    worst = max(abs(step * 0.1 - time) for step, time in zip(steps[:-1].tolist(), exact, strict=True))
-    judge("6h", "latency encoder: difference from tau ln(x / (x - threshold)), ms", worst, at_most=0.1 + 1e-9)
-    assert steps[-1] < 0, "what stays below the threshold is silent"
-    assert (np.diff(steps[:-1]) < 0).all()
-
-
 # ------------------------------------------------------------------------------ 6f: homeostasis
 
 
@@ -153,9 +79,7 @@ def test_inhibition_that_learns_compensates_halved_and_doubled_input() -> None:
         at_once = len(engine.advance(1_000)["neurons"]) / 50 / 0.5
         engine.advance(120_000)
         settled = len(engine.advance(80_000)["neurons"]) / 50 / 40.0
-        ROWS.append(
-            ("6f", f"inhibitory plasticity, {what}: rate in the first half second, Hz", f"{at_once:.4g}", "", "")
-        )
+        show("6f", f"inhibitory plasticity, {what}: rate in the first half second, Hz", at_once)
         judge("6f", f"inhibitory plasticity, {what}: rate after a minute, Hz", settled, at_least=4.0, at_most=6.0)
 
 
@@ -242,22 +166,4 @@ def _hundred_each(rng: np.random.Generator, sources: int, targets: int) -> tuple
     ],
 )
 def test_a_scenario_gives_what_is_published(part: str, name: str, overrides: list[str]) -> None:
-    pytest.importorskip("numba")
-    with Simulation.from_scenario(SCENARIOS / f"{name}.toml", overrides=overrides, backend="numba") as sim:
-        sim.advance(until=_end_of(name))
-        actor: Any = sim.actor("network")
-        measured, label = actor.measured(), " ".join([name, *(each.rpartition("=")[2] for each in overrides)])
-        missed = []
-        for claim in actor.claims():
-            value = measured[claim.figure]
-            verdict = "yes" if claim.holds(value) else "**no**"
-            ours = f"{value:.4g}" if value is not None else "none"
-            ROWS.append((part, f"{label}: {claim.figure}", ours, claim.told, verdict if claim.is_gate else ""))
-            missed += [] if claim.holds(value) else [ROWS[-1]]
-        assert not missed
-
-
-def _end_of(name: str) -> str:
-    with (SCENARIOS / f"{name}.toml").open("rb") as file:
-        until: str = tomllib.load(file)["scenario"]["until"]
-    return until
+    judge_claims(part, name, overrides, " ".join([name, *(each.rpartition("=")[2] for each in overrides)]))

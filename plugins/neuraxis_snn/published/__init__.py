@@ -8,6 +8,9 @@ inhibitory_plasticity   Vogels et al. 2011: inhibition learns to hold a rate
 stdp_balance            Song, Miller & Abbott 2000: synapses compete
 triplet                 Pfister & Gerstner 2006 beside the data of Sjöström et al. 2001
 willshaw                Willshaw et al. 1969, by spikes: recall from parts of patterns
+willshaw_pairs          the same between two layers, as full as it can be
+hopfield                Hopfield 1982 and sparse patterns: attractors up to a critical load; theory in `mean_field`
+bcpnn_memory            BCPNN between hypercolumns: completion, distortion, rivalry, prototypes
 working_memory          Mongillo, Barak & Tsodyks 2008: an item is held in facilitated synapses
 soak                    learning that never ends, with what keeps it within bounds
 

@@ -28,9 +28,10 @@ from neuraxis_snn.published.tally import Group
 from neuraxis_snn.spikes import Spikes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from neuraxis import Context
+    from neuraxis_snn.engine import Engine
     from neuraxis_snn.numbers import Precision
 
 UNITS: Final = 2_048
@@ -59,12 +60,14 @@ CLAIMS: Final = {
 }
 """By the number of patterns."""
 
-_BESIDE_IDEAL: Final = Claim(
+BESIDE_IDEAL: Final = Claim(
     "points_from_ideal", "2 to 3 points between spikes and the ideal", "Stöckel et al. 2017: compare with it", 0.0, 3.0
 )
 
 
-def patterns(*, seed: tuple[int, int], units: int = UNITS, active: int = ACTIVE, count: int = PATTERNS) -> np.ndarray:
+def patterns(
+    *, seed: tuple[int, int], units: int = UNITS, active: int = ACTIVE, count: int = PATTERNS, projection: int = 0
+) -> np.ndarray:
     """Draw patterns: (count, active) int32, the units of each in ascending order.
 
     Args:
@@ -72,14 +75,20 @@ def patterns(*, seed: tuple[int, int], units: int = UNITS, active: int = ACTIVE,
         units: Units of the memory.
         active: Units of a pattern.
         count: Patterns.
+        projection: Tells sets of patterns under one seed apart.
     """
-    ends = fixed_out_degree(count, units, degree=active, multapses=False, seed=seed, projection=0)
+    ends = fixed_out_degree(count, units, degree=active, multapses=False, seed=seed, projection=projection)
     order = np.argsort(ends.pre, kind="stable")  # by pattern; within one, targets are in ascending order already
     return ends.post[order].reshape(count, active)
 
 
-def memory(stored: np.ndarray, units: int) -> np.ndarray:
-    """Return which synapses exist: (units, units) bool, symmetric, with those of a unit onto itself."""
+def memory(stored: Iterable[np.ndarray], units: int) -> np.ndarray:
+    """Return which synapses exist: (units, units) bool, symmetric, with those of a unit onto itself.
+
+    Args:
+        stored: Patterns, of any length each.
+        units: Units of the memory.
+    """
     joined = np.zeros((units, units), bool)
     for pattern in stored:
         joined[np.ix_(pattern, pattern)] = True
@@ -117,6 +126,37 @@ def pulses(cue: int, *, dt_ms: float, spread_ms: float) -> int:
     needed = THRESHOLD_MV * (1.0 + dt_ms / TAU_MS)
     reached = (cue - 0.5) * (1.0 - spread_ms / (2.0 * TAU_MS))
     return round((needed - reached) / PULSE_MV)
+
+
+def volleys(cue: np.ndarray, at: np.ndarray, window: int, *, dt_ms: float) -> dict[str, Spikes]:
+    """Return the spikes of one recall: the units of the cue once each, then the pulse.
+
+    Args:
+        cue: (c,) units.
+        at: (c,) steps in which they spike, below `window`.
+        window: Step of the pulse.
+        dt_ms: Length of a step.
+    """
+    lines = pulses(len(cue), dt_ms=dt_ms, spread_ms=window * dt_ms)
+    return {
+        "cue": Spikes.of(zip(at.tolist(), cue.tolist(), strict=True)),
+        "pulse": Spikes.of((window, line) for line in range(lines)),
+    }
+
+
+def recall(
+    engine: Engine, cue: np.ndarray, at: np.ndarray, window: int, *, dt_ms: float, pause_ms: float
+) -> np.ndarray:
+    """Return which neurons answer a cue: ascending, without repetition.
+
+    Args:
+        engine: Of `build`.
+        cue, at, window, dt_ms: As for `volleys`.
+        pause_ms: Until the next cue may come; 150 ms let potentials fall to a 2,000th.
+    """
+    steps = window + 1 + round(pause_ms / dt_ms)
+    fired = engine.advance(steps, volleys(cue, at, window, dt_ms=dt_ms))["neurons"]
+    return np.unique(fired.neurons)
 
 
 class Willshaw(PublishedNetwork):
@@ -162,10 +202,8 @@ class Willshaw(PublishedNetwork):
         cue = np.sort(pattern[context.stream("cue").permutation(self.active)[:size]])
         window = max(1, round(self.spread / self.dt))
         at = context.stream("spread").integers(0, window, size)
-        volley = Spikes.of(zip(at.tolist(), cue.tolist(), strict=True))
-        lines = pulses(size, dt_ms=self.dt, spread_ms=self.spread)
-        pulse = Spikes.of((window, line) for line in range(lines))
-        fired = self.engine.advance(steps, {"cue": volley, "pulse": pulse})["neurons"]
+        given = volleys(cue, at, window, dt_ms=self.dt)
+        fired = self.engine.advance(steps, given)["neurons"]
         ideal = np.nonzero(self._joined[cue].sum(axis=0) >= size)[0]
         recalled = np.unique(fired.neurons)
         self.shown[which] += 1
@@ -178,7 +216,7 @@ class Willshaw(PublishedNetwork):
     def claims(self) -> Sequence[Claim]:
         """What is known of a memory of this size."""
         is_known = (self.units, self.active) == (UNITS, ACTIVE)
-        return (*(CLAIMS.get(self.patterns, ()) if is_known else ()), _BESIDE_IDEAL)
+        return (*(CLAIMS.get(self.patterns, ()) if is_known else ()), BESIDE_IDEAL)
 
     def measured(self) -> Mapping[str, float | int | str | None]:
         """How often recall was exact by spikes and ideally, and how many neurons were wrong in one recall."""

@@ -1,11 +1,6 @@
-"""Encoders: from values to what makes neurons spike.
+"""Values as rates, which stay or change with time, and rates as chances of a spike.
 
-    linear, tuning      values to rates: one neuron a value, or many neurons with tuning curves
-    poisson             rates to the state of `poisson` populations
-    RateTable, follow   rates that change with time, for `poisson_rate` populations
-    latency             values to the state of `timed` populations: one spike, the earlier the larger the value
-
-Determinism: exact; `exp` and `log` are computed in decimal arithmetic or by the engine's own functions.
+Determinism: exact; `exp` is computed in decimal arithmetic or by the engine's own function.
 """
 
 from __future__ import annotations
@@ -74,6 +69,32 @@ def linear(values: np.ndarray, low: float = 0.0, high: float = 100.0) -> np.ndar
     if not (np.isfinite([low, high]).all() and min(low, high) >= 0):
         _refuse("linear", f"its rates are {low:g} and {high:g} Hz", "Use finite rates from 0 on.")
     return low + (high - low) * values
+
+
+def sign_split(values: np.ndarray, top: float = 100.0) -> np.ndarray:
+    """Return two rates for every value, one for what is positive and one for what is negative, so no sign is lost.
+
+    With m the largest |x| of a vector, they are top max(x, 0) / m and top max(-x, 0) / m; both are 0 where all is 0.
+    So the difference of both rates is x, up to its length: directions are kept, lengths are not.
+
+    Args:
+        values: (..., n) such as embeddings.
+        top: Largest rate, Hz.
+
+    Returns:
+        (..., 2 n) rates, Hz, float64: n for positive, then n for negative values.
+
+    Raises:
+        EngineMisuse: A value is not finite, or the top is negative or not finite.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    if values.ndim == 0 or not np.isfinite(values).all():
+        _refuse("sign_split", "a value is not finite, or there is no vector", "Use vectors of finite numbers.")
+    if not (np.isfinite(top) and top >= 0):
+        _refuse("sign_split", f"the top is {top:g} Hz", "Use a finite rate from 0 on.")
+    largest = np.abs(values).max(axis=-1, keepdims=True, initial=0.0)
+    share = values / np.where(largest > 0, largest, 1.0)
+    return top * np.concatenate([np.maximum(share, 0.0), np.maximum(-share, 0.0)], axis=-1)
 
 
 def tuning(values: np.ndarray, centres: np.ndarray, width: float, top: float = 100.0) -> np.ndarray:
@@ -210,38 +231,3 @@ def _joined(parts: list[Spikes]) -> Spikes:
 
 def _refuse(subject: str, reason: str, remedy: str) -> NoReturn:
     raise EngineMisuse(subject=subject, reason=reason, remedy=remedy)
-
-
-def latency(values: np.ndarray, dt: str, tau: str, threshold: float) -> np.ndarray:
-    """Return the state `wait` of a `timed` population: the step of the first spike of a neuron under a constant input.
-
-    A leaky integrator with time constant tau crosses `threshold` after tau ln(x / (x - threshold)).
-
-    Args:
-        values: (n,) constant inputs x.
-        dt: Length of a step.
-        tau: Time constant.
-        threshold: What must be reached; values at or below it never spike.
-
-    Returns:
-        (n,) float64: steps to wait, at least 1; -1 for neurons that stay silent.
-
-    Raises:
-        EngineMisuse: The threshold is not above 0, or a value is not finite.
-    """
-    values = np.asarray(values, dtype=np.float64)
-    if threshold <= 0 or not np.isfinite(values).all():
-        reason = "the threshold is not above 0, or a value is not finite"
-        raise EngineMisuse(subject="latency", reason=reason, remedy="Use finite values and a threshold above 0.")
-    steps = DIGITS.divide(decimal_of(tau, "ms"), decimal_of(dt, "ms"))
-    limit = Decimal(repr(float(threshold)))
-    distinct, which = np.unique(values, return_inverse=True)
-
-    def wait(value: float) -> float:
-        exact = Decimal(repr(value))
-        if exact <= limit:
-            return -1.0
-        log = DIGITS.ln(DIGITS.divide(exact, exact - limit))
-        return float(max((steps * log).to_integral_value(), Decimal(1)))
-
-    return np.array([wait(float(value)) for value in distinct])[which.reshape(values.shape)]
