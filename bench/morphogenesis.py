@@ -221,8 +221,12 @@ def _training(rounds: int) -> Iterator[Line]:
         wall, processor = _hooks(sim)
         yield _line("epoch: hook after validation, all actors", 18.0, 95, wall, processor)
         training = sim.actor("trainer").training  # type: ignore[attr-defined]  # the trainer's
-        line = _timed("isolation: watching all live seeds once (12 ms at most)", 8.0, 50, training.watch, rounds)
-        yield line
+        for number, slot in enumerate(training.network.slots):
+            training.detach(slot.name)
+            training.attach(slot.name, "BP009", {"depth": 2.0}, "convex", seed=number)
+            training.enter(slot.name, (Stage.TRAINING, Stage.BLENDING)[number % 2], blend_steps=10)
+        what = f"isolation: watching {len(training.network.slots)} live seeds once (12 ms at most)"
+        yield _timed(what, 8.0, 50, training.watch, rounds)
 
 
 def _growing(folder: Path) -> Blueprint:

@@ -21,7 +21,7 @@ class _Counter(TorchDispatchMode):
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Count, and compute."""
         result = function(*args, **(kwargs or {}))
-        name = str(function).split(".")[1]
+        name = function.overloadpacket.__name__
         if name in ("mm", "bmm"):
             self.total += result.numel() * args[0].shape[-1]
         elif name in ("addmm", "baddbmm"):

@@ -22,7 +22,6 @@ from neuraxis_morphogenesis.seeds.schedule import WHOLE
 from neuraxis_morphogenesis.seeds.with_torch.blend import Isolation
 from neuraxis_morphogenesis.seeds.with_torch.registry import TEACHER, Registry
 from neuraxis_morphogenesis.seeds.with_torch.slot import Slot
-from neuraxis_morphogenesis.trainer.with_torch.counting import multiply_adds
 from neuraxis_morphogenesis.trainer.with_torch.hosts import Design
 from neuraxis_morphogenesis.trainer.with_torch.measure import Tally
 from neuraxis_morphogenesis.trainer.with_torch.network import Network
@@ -140,7 +139,7 @@ class Growth:
         breach = self.optimisers.add(slot.name, list(module.parameters()))
         if breach is not None:
             self.tallies[slot.name].violations.append(breach)
-        self._seed_macs[slot.name] = multiply_adds(module.eval(), torch.zeros(1, *slot.site.shape))
+        self._seed_macs.pop(slot.name, None)
 
     def enter(
         self,

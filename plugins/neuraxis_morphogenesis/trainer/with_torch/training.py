@@ -100,9 +100,9 @@ class Training(Growth):
         """
         inputs = torch.from_numpy(self.data.train.inputs[indices])
         labels = torch.from_numpy(self.data.train.labels[indices])
-        self.network.train(True)
         self.step += 1
         self.macs += 3.0 * len(indices) * (self._host_macs + sum(self._macs_in_step()))
+        self.network.train(True)
         owners = self.network.owners()
         for parameters in owners.values():
             for each in parameters:
@@ -121,7 +121,15 @@ class Training(Growth):
         return fault
 
     def _macs_in_step(self) -> list[int]:
-        return [self._seed_macs[each.name] for each in self.network.slots if each.computes]
+        return [self._macs_of(each) for each in self.network.slots if each.computes]
+
+    def _macs_of(self, slot: Slot) -> int:
+        """Return the multiply-adds of a seed, counted when it first computes: a graft must not hold up the boundary."""
+        if slot.name not in self._seed_macs:
+            assert slot.module is not None, "only what computes is counted"
+            module = slot.module.eval()
+            self._seed_macs[slot.name] = multiply_adds(module, torch.zeros(1, *slot.site.shape))
+        return self._seed_macs[slot.name]
 
     def _backward(self, inputs: Tensor, labels: Tensor, orders: Any) -> float:
         """Fill in all gradients. Returns the loss."""
