@@ -115,7 +115,7 @@ def test_a_worker_that_outlives_its_conductor_is_found(tmp_path: Path, monkeypat
     orders.mkdir()
     with subprocess.Popen(["tail", "-f", "/dev/null", "--pid", str(os.getpid()), orders]) as stubborn:
         processes_path(orders).write_text(f"1 {stubborn.pid}\n")  # as if a conductor had started it
-        task = Task(str(RING), ["scenario.until=90000"], None, str(run), Wish(2, patience=20.0), 1)
+        task = Task(str(RING), ["scenario.until=90000"], None, str(run), Wish(2, patience=3.0), 1)
         strikes = parse_strikes("orphan at 300", workers=2, kinds=EVERYWHERE)
         with pytest.raises(
             WorkerLost, match=f"process {stubborn.pid} .* does not end, though its conductor was killed"

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from neuraxis.cluster.folder import read_plan
+from neuraxis.cluster.local import Local
 from neuraxis.launch import open_scenario
 from neuraxis.simulation import Simulation
 from tests.transports.brokers import RedisServer, found
@@ -115,8 +117,8 @@ def test_a_run_whose_broker_stays_full_ends_by_name_and_goes_on_once_there_is_ro
     found(RedisServer)
     run = tmp_path / "run"
     with RedisServer(tmp_path) as server:
-        more = ["--transport", server.url, "--patience", 4, "--json"]
-        process = start("run", RING, "--until", 100_000, "--workers", 2, "--folder", run, *more)
+        more = ["--transport", server.url, "--patience", 2, "--json"]
+        process = start("run", RING, "--until", 50_000, "--workers", 2, "--folder", run, *more)
         wait_until(lambda: (status_of(run) or {}).get("stable_tick", -1) > 0, what="a snapshot that all have")
         server.fill()
         code, told, err = ended(process)
@@ -126,7 +128,7 @@ def test_a_run_whose_broker_stays_full_ends_by_name_and_goes_on_once_there_is_ro
         server.free()
         code, told, err = ended(start("resume", run, "--json"))
     assert code in (0, 1), err
-    assert told["digest"] == alone(RING, 100_000)
+    assert told["digest"] == alone(RING, 50_000)
 
 
 def test_a_run_that_is_asked_to_stop_ends_in_order_and_goes_on_later(tmp_path: Path, start: Start) -> None:
@@ -145,11 +147,11 @@ def test_a_run_that_is_asked_to_stop_ends_in_order_and_goes_on_later(tmp_path: P
 
 def test_a_run_that_slept_as_a_whole_for_longer_than_its_patience_goes_on(tmp_path: Path, start: Start) -> None:
     run = tmp_path / "run"
-    process = start("run", RING, "--until", 30_000, "--workers", 2, "--folder", run, "--patience", 4, "--json")
-    wait_until(reaches(run, 2_000), what="tick 2,000")
+    process = start("run", RING, "--until", 15_000, "--workers", 2, "--folder", run, "--patience", 3, "--json")
+    wait_until(reaches(run, 1_000), what="tick 1,000")
     everybody = [process.pid, *processes_of(run, 1), *processes_of(run, 2)]
     assert len(everybody) == 3
-    for number, pause in ((signal.SIGSTOP, 6.0), (signal.SIGCONT, 0.0)):
+    for number, pause in ((signal.SIGSTOP, 5.0), (signal.SIGCONT, 0.0)):
         for pid in everybody:
             os.kill(pid, number)
         time.sleep(pause)
@@ -159,7 +161,34 @@ def test_a_run_that_slept_as_a_whole_for_longer_than_its_patience_goes_on(tmp_pa
         time.sleep(0.05)
     code, found, err = ended(process)
     assert code in (0, 1), err
-    assert (found["digest"], replaced) == (alone(RING, 30_000), 0)
+    assert (found["digest"], replaced) == (alone(RING, 15_000), 0)
+
+
+def test_a_process_that_starts_after_another_took_its_place_leaves_without_joining(
+    tmp_path: Path, start: Start
+) -> None:
+    run = tmp_path / "run"
+    process = start("run", RING, "--until", 50, "--workers", 2, "--folder", run, "--launcher", "join", "--json")
+    wait_until(lambda: (run / "workers" / "plan.json").is_file() and (run / "journal.nxj").stat().st_size, what="a run")
+    (run / "workers" / "1.2").mkdir()
+    late = start("worker", run, "--index", 1, "--incarnation", 1)
+    assert "took its place" in late.communicate(timeout=60)[0]
+    assert late.returncode == 0
+    for worker in (1, 2):
+        start("worker", run, "--index", worker, "--incarnation", 3)
+    assert ended(process)[1]["digest"] == alone(RING, 50)
+
+
+def test_a_worker_whose_way_was_taken_by_one_that_left_is_replaced(tmp_path: Path, start: Start) -> None:
+    run = tmp_path / "run"
+    process = start("run", RING, "--until", 30_000, "--workers", 2, "--folder", run, "--patience", 3, "--json")
+    wait_until(reaches(run, 1_000), what="tick 1,000")
+    plan = read_plan(run)
+    Local(plan.transport).join(plan.key, 2).close()
+    wait_until(lambda: (status_of(run) or {}).get("replaced"), what="a replaced worker")
+    code, found, err = ended(process)
+    assert code in (0, 1), err
+    assert found["digest"] == alone(RING, 30_000)
 
 
 def test_every_worker_can_be_replaced_while_the_run_goes_on(tmp_path: Path, start: Start) -> None:

@@ -18,9 +18,9 @@ import msgspec
 
 from neuraxis.cluster.batch import Report, encode
 from neuraxis.cluster.bulk import Bulk
-from neuraxis.cluster.folder import ALIVE_NAME, folder_of, open_part, plan_path, read_plan
+from neuraxis.cluster.folder import ALIVE_NAME, folder_of, open_part, plan_path, processes_of, read_plan
 from neuraxis.cluster.launchers import LEASH
-from neuraxis.cluster.member import Member
+from neuraxis.cluster.member import REPLACED, Member
 from neuraxis.errors import NeuraxisError, TransportUnusable, UsageInvalid, WorkerLost
 from neuraxis.files import make_folder
 from neuraxis.journal.read import read_journal
@@ -229,6 +229,8 @@ def serve(run: Path, me: int, incarnation: int, tick: int, transport: Transport)
     heart = Heart(folder_of(run, me, incarnation))
     link: Link | None = None
     try:
+        if processes_of(run, me)[-1] != folder_of(run, me, incarnation):
+            return REPLACED  # it was taken for dead while it started, and must not take the place of the newer one
         link = _joined(transport, plan, me, again=incarnation > 1)
         try:
             member = _member(run, plan, me, incarnation, tick, link, squeeze=transport.name != "local")
@@ -236,7 +238,8 @@ def serve(run: Path, me: int, incarnation: int, tick: int, transport: Transport)
             gc.set_threshold(GARBAGE_LOOKS)
             return _work(plan, member, link, heart)
         except NeuraxisError as error:
-            _tell(link, plan, me, incarnation, error)
+            if not (isinstance(error, WorkerLost) and error.worker == CONDUCTOR):  # a conductor that lives replaces it
+                _tell(link, plan, me, incarnation, error)
             raise
     finally:
         heart.close()
