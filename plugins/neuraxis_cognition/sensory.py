@@ -43,6 +43,7 @@ class Eye(EngineActor):
     test: int = parameter(int, help="unseen pictures to answer", at_least=0)
     show: int = parameter(int, "350 ms", unit="ticks", help="how long a picture is shown", at_least=1)
     rest: int = parameter(int, "150 ms", unit="ticks", help="how long nothing is shown after it", at_least=3)
+    exam_rest: int = parameter(int, "150 ms", unit="ticks", help="the same while nothing is learned", at_least=3)
     rate: float = parameter(float, "63.75 Hz", unit="Hz", help="rate of a white pixel", at_least=0)
     enough: int = parameter(int, 5, help="spikes that must come back while training", at_least=0)
     strongest: int = parameter(int, 8, help="strength at which a picture is given up", at_least=2)
@@ -90,7 +91,7 @@ class Eye(EngineActor):
                 context.send("resting", self.number)
             context.send("spikes", NO_SPIKES)
         self.moment += 1
-        if self.moment == self.show + self.rest:
+        if self.moment == self.show + (self.rest if self.phase == "train" else self.exam_rest):
             self.number, self.moment = self.number + 1, 0
         context.wake(1, "tick")
 

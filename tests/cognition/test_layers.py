@@ -127,3 +127,9 @@ def test_a_state_goes_on_in_another_simulation() -> None:
     second = Associative(neurons=5, backend=NumpyBackend())
     second.restore(captured)
     assert second.capture()["engine"]["arrays"].keys() == captured["engine"]["arrays"].keys()
+
+
+def test_the_rest_after_a_picture_of_the_examination_may_be_longer() -> None:
+    sim = Simulation.from_scenario(DIGITS, overrides=(*SHORT, 'actors.sensory.exam_rest="500 ms"'))
+    sim.advance(until=6 * 10 + 6 * 17)
+    assert sim.figures()["sensory.showings"] == 12
