@@ -78,9 +78,10 @@ def watch(slot: Slot, host: Tensor, others: Sequence[Tensor], foreign: Sequence[
     taken = slot.taken(point)
     seed = slot.branch(taken)
     leaks: list[Leak] = []
-    if _reaches(seed, [point, *foreign]):
+    reached = _reached(seed, [point, *foreign, *others])
+    if any(reached[: 1 + len(foreign)]):
         leaks.append("gradient_into_host")
-    if _reaches(seed, others):
+    if any(reached[1 + len(foreign) :]):
         leaks.append("gradient_into_other_seed")
     as_it_is = _at(slot(point), point)
     as_it_should_be = _at(_without_seed(slot, point), point)
@@ -103,11 +104,12 @@ def _without_seed(slot: Slot, point: Tensor) -> Tensor:
     return slot.mixed(point, taken, seed, share)
 
 
-def _reaches(output: Tensor, inputs: Sequence[Tensor]) -> bool:
-    if not output.requires_grad or not inputs:
-        return False
+def _reached(output: Tensor, inputs: Sequence[Tensor]) -> list[bool]:
+    """Return at which inputs a gradient of the output arrives."""
+    if not output.requires_grad:
+        return [False for _ in inputs]
     gradients = torch.autograd.grad(output.sum(), inputs, allow_unused=True, retain_graph=True)
-    return any(each is not None for each in gradients)
+    return [each is not None for each in gradients]
 
 
 def _at(output: Tensor, point: Tensor) -> Tensor:

@@ -255,15 +255,18 @@ class Training(Growth):
         self.network.train(False)
         x = self.network.host.entry(torch.from_numpy(self.data.validation.inputs[:PROBE]))
         foreign = list(self.network.host.parameters())
+        held = {slot.name: parameters_of(slot) for slot in self.network.slots}
         for block, slot in zip(self.network.host.blocks, self.network.slots, strict=True):
             x = block(x)
             if slot in watched and not slot.is_paused:
-                others = [p for each in self.network.slots if each is not slot for p in parameters_of(each)]
-                own = set(map(id, parameters_of(slot)))
+                own = set(map(id, held[slot.name]))
+                others = [each for name, owned in held.items() if name != slot.name for each in owned]
                 others = [each for each in others if each.requires_grad and id(each) not in own]
                 margins, slot.margins = slot.margins, None
                 self.tallies[slot.name].watched(watch(slot, x, others, [f for f in foreign if id(f) not in own]))
                 slot.margins = margins
+            if slot is watched[-1]:
+                break
             x = slot(x) if slot.margins is None or len(slot.margins) == len(x) else x
         self.network.train(True)
 
