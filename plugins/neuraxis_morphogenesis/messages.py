@@ -10,7 +10,7 @@ from neuraxis import message
 from neuraxis_morphogenesis.blueprints.site import Site
 from neuraxis_morphogenesis.contracts import Numbers, SeedLifecycleStage, SeedState
 
-Act = Literal["attach", "stage", "detach", "pause", "resume"]
+Act = Literal["attach", "stage", "fade", "detach", "pause", "resume"]
 
 
 @final
@@ -20,12 +20,12 @@ class SlotOrder(Struct, frozen=True, kw_only=True):
 
     Attributes:
         slot: Name of the slot.
-        act: `attach`: make a fresh module. `stage`: treat it by another stage. `detach`: empty the slot. `pause`,
-            `resume`: take the module out of the way, and back.
+        act: `attach`: make a fresh module. `stage`: treat it by another stage. `detach`: empty the slot. `fade`: ramp
+            the module down, then empty the slot. `pause`, `resume`: take the module out of the way, and back.
         stage: The stage from then on.
         blueprint_id, parameters: For `attach`.
         blend: For `attach`: how outputs are mixed.
-        epochs: For `stage` BLENDING: in how many epochs alpha rises.
+        epochs: For `stage` BLENDING: in how many epochs alpha rises. For `fade`: in how many it falls from 1 to 0.
     """
 
     slot: str

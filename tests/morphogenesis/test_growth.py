@@ -169,6 +169,123 @@ def test_seeds_that_are_commanded_move_only_by_command(tmp_path: Path, few_signa
     assert [each["text"] for each in told(sim, "command_rejected")] == ["illegal_transition: BLENDING to PROBATIONARY"]
 
 
+# ----------------------------------------------------------------------------------- ramp-down
+
+
+def alphas(sim: Simulation, *, until: int) -> dict[int, list[float]]:
+    """Return the alphas of block1 that its stages were told with, tick by tick, by stage."""
+    found: dict[int, list[float]] = {}
+    while sim.tick < until:
+        sim.advance(ticks=1)
+        entry = sim.actor("seeds").book.get("block1")
+        if entry is not None and (not found or found.get(entry.stage, [-1])[-1] != dict(entry.measured).get("alpha")):
+            found.setdefault(entry.stage, []).append(dict(entry.measured).get("alpha", 0.0))
+    return found
+
+
+@pytest.mark.parametrize("stage", ["BLENDING", "PROBATIONARY"])
+def test_a_seed_with_a_share_in_the_output_is_ramped_down_before_it_is_taken_out(
+    tmp_path: Path, few_signals: Resource, stage: str
+) -> None:
+    seeds = {"blending_epochs": 4, "probation_epochs": 9, "fade_epochs": 3, "embargo": 0, "embargo_epochs": 0}
+    epoch = {"BLENDING": "5", "PROBATIONARY": "9"}[stage]
+    script = {"1": [GROW], epoch: [["CULL", "block1"]]}
+    sim = Simulation(planted(tmp_path, few_signals, script=script, seeds=seeds, trainer={"epochs": 16}), seed=3)
+    found = alphas(sim, until=600)[Stage.CULLED]
+    assert len(found) > 3
+    assert found == sorted(found, reverse=True)
+    assert found[0] == (1.0 if stage == "PROBATIONARY" else 0.5)
+    assert found[-1] < 0.2
+    assert stages(sim)[-5:] == [stage, "CULLED", "EMBARGOED", "RESETTING", "DORMANT"]
+    epochs = {Stage(each).name: epoch for name, each, epoch, _ in sim.actor("seeds").history if name == "block1"}
+    assert epochs["EMBARGOED"] - epochs["CULLED"] == (3 if stage == "PROBATIONARY" else 2)
+    assert sim.actor("trainer").training.is_clean("block1")
+
+
+@pytest.mark.parametrize(("seeds", "act"), [({"fade_epochs": 0}, "detach"), ({"fade_epochs": 2}, "fade")])
+def test_a_ramp_down_can_be_switched_off(
+    tmp_path: Path, few_signals: Resource, seeds: dict[str, int], act: str
+) -> None:
+    graph = planted(
+        tmp_path, few_signals, script={"1": [GROW], "7": [["CULL", "block1"]]}, seeds=seeds | {"probation_epochs": 9}
+    )
+    graph.connect("seeds.orders", "@output.orders")
+    sim = finished(graph)
+    orders = [each for said in out(sim, "orders") for each in said.orders if each.stage is Stage.CULLED]
+    assert [(each.act, each.epochs) for each in orders] == [(act, seeds["fade_epochs"])]
+
+
+@pytest.mark.parametrize("breaks", ["numbers", "isolation"])
+def test_a_seed_that_breaks_is_taken_out_at_once_also_while_it_is_ramped_down(
+    tmp_path: Path, few_signals: Resource, monkeypatch: pytest.MonkeyPatch, breaks: str
+) -> None:
+    import torch
+
+    seeds = {"probation_epochs": 9, "fade_epochs": 6}
+    script = {"1": [GROW], "7": [["CULL", "block1"]]}
+    graph = planted(tmp_path, few_signals, script=script, seeds=seeds, trainer={"epochs": 16})
+    graph.connect("seeds.orders", "@output.orders")
+    sim = Simulation(graph, seed=3)
+    slot = sim.actor("trainer").training.network.slot("block1")
+    while slot.stage is not Stage.CULLED:
+        sim.advance(ticks=1)
+        slot = sim.actor("trainer").training.network.slot("block1")
+    sim.advance(ticks=3)
+    assert 0 < slot.alpha < 1
+    if breaks == "numbers":
+        with torch.no_grad():
+            next(iter(slot.module.parameters())).fill_(float("nan"))
+    else:
+        monkeypatch.setattr(Slot, "taken", lambda _, host: host)
+    sim.advance(ticks=16)  # two epochs at most; the ramp would take four more
+    assert slot.module is None
+    acts = [each.act for said in out(sim, "orders") for each in said.orders if each.stage is Stage.CULLED]
+    assert acts == ["fade", "detach"]
+    sim.advance(until=600)
+    reasons = [each["text"] for each in told(sim, "gate_failure")]
+    expected = {"numbers": "it makes no numbers any more", "isolation": "isolation_violation: gradient_into_host"}
+    assert reasons[0] == "commanded by policy"
+    assert [each.split(",")[0] for each in reasons[1:]] == [expected[breaks]]
+    assert stages(sim)[-3:] == ["EMBARGOED", "RESETTING", "DORMANT"]
+    assert sim.figures()["trainer.epochs"] == 16
+    assert sim.figures()["trainer.rollbacks"] == 0
+
+
+def test_a_paused_seed_is_culled_at_once_and_its_slot_grows_again(tmp_path: Path, few_signals: Resource) -> None:
+    seeds = {"probation_epochs": 9, "embargo": 0, "embargo_epochs": 0, "fade_epochs": 3}
+    script = {"1": [GROW], "8": [["CULL", "block1"]], "10": [GROW]}
+    sim = Simulation(planted(tmp_path, few_signals, script=script, seeds=seeds), seed=3)
+    while "PROBATIONARY" not in stages(sim):
+        sim.advance(ticks=1)
+    commanded(sim, command_type=CommandType.PAUSE, target_seed_id="block1")
+    sim.advance(until=600)
+    lives = ["CULLED", "EMBARGOED", "RESETTING", "DORMANT", "GERMINATED", "TRAINING", "BLENDING"]
+    assert stages(sim)[6:13] == lives
+    epochs = [epoch for name, _, epoch, _ in sim.actor("seeds").history if name == "block1"]
+    assert epochs[7] - epochs[6] <= 1
+
+
+def test_seeds_are_paused_no_more_often_in_an_epoch_than_the_quota_says(tmp_path: Path, few_signals: Resource) -> None:
+    graph = planted(tmp_path, few_signals, script={"1": [GROW]}, seeds={"training_epochs": 12, "pauses_max": 1})
+    sim = Simulation(graph, seed=3)
+    while "TRAINING" not in stages(sim):
+        sim.advance(ticks=1)
+    seeds = sim.actor("seeds")
+    pause = {"command_type": CommandType.PAUSE, "target_seed_id": "block1"}
+    resume = pause | {"annotations": pairs({"resume": "true"})}
+    for number, fields in enumerate((pause, resume, pause, {"command_type": CommandType.PAUSE})):
+        commanded(sim, command_id=f"quota/{number}", **fields)
+    sim.advance(ticks=1)
+    assert not seeds.book["block1"].is_paused
+    epoch = seeds.epoch
+    while seeds.epoch == epoch:
+        sim.advance(ticks=1)
+    commanded(sim, **pause)
+    sim.advance(until=600)
+    assert seeds.book["block1"].is_paused
+    assert [each["text"] for each in told(sim, "command_rejected")] == ["pause_quota: 1 in an epoch"]
+
+
 # ----------------------------------------------------------------------------------- same bits
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn  # noqa: E402
 from neuraxis_morphogenesis.blueprints.site import Site  # noqa: E402
 from neuraxis_morphogenesis.contracts import SeedLifecycleStage as Stage  # noqa: E402
 from neuraxis_morphogenesis.errors import SlotMisused  # noqa: E402
+from neuraxis_morphogenesis.seeds.schedule import SCHEDULES, alpha  # noqa: E402
 from neuraxis_morphogenesis.seeds.with_torch import slot as slots  # noqa: E402
 from neuraxis_morphogenesis.seeds.with_torch.blend import BLENDS, ISOLATIONS, confidence  # noqa: E402
 from neuraxis_morphogenesis.seeds.with_torch.isolation import WATCHED, shared, watch  # noqa: E402
@@ -76,6 +77,50 @@ def test_at_alpha_zero_the_output_is_the_hosts_to_the_last_bit(site: str, blend:
 def test_a_seed_that_is_gone_changes_nothing(stage: Stage) -> None:
     point = activation()
     assert torch.equal(made(stage)(point), point)
+
+
+def falling(slot: Slot) -> list[float]:
+    """Return alpha of each step until the seed is ramped down."""
+    alphas = [slot.alpha]
+    while not slot.is_faded:
+        slot.advance()
+        alphas.append(slot.alpha)
+    return alphas
+
+
+@pytest.mark.parametrize("schedule", sorted(SCHEDULES))
+def test_alpha_falls_as_it_rose(schedule: str) -> None:
+    rising = [alpha(schedule, step, 6) for step in range(7)]
+    slot = made(Stage.PROBATIONARY)
+    slot.schedule = schedule
+    slot.fade(6)
+    assert falling(slot) == rising[::-1]
+    for step in range(7):
+        half = made(Stage.BLENDING, step=step)
+        half.schedule, half.blend_steps = schedule, 6
+        half.fade(3)  # twice as fast
+        assert falling(half) == [alpha(schedule, left, 6) for left in range(step, 0, -2)] + [0.0]
+
+
+def test_a_seed_that_has_no_share_is_ramped_down_at_once() -> None:
+    for stage in (Stage.GERMINATED, Stage.TRAINING, Stage.SHADOWING):
+        slot = made(stage)
+        slot.fade(6)
+        assert slot.is_faded
+    paused = made(Stage.PROBATIONARY)
+    paused.is_paused = True
+    paused.fade(6)
+    assert paused.is_faded
+
+
+def test_confidence_goes_on_weighing_a_seed_that_it_weighed_and_no_other() -> None:
+    for stage, is_weighed in ((Stage.BLENDING, True), (Stage.PROBATIONARY, False)):
+        slot, point = made(stage, blend="confidence", step=3), activation()
+        slot.margins = confidence(torch.tensor([0.0, 0.2, 5.0]))
+        before = slot(point)
+        slot.fade(4)
+        assert slot.is_weighed is is_weighed
+        assert torch.equal(slot(point), before)
 
 
 def test_each_blend_follows_its_equation() -> None:

@@ -127,6 +127,58 @@ def test_a_fossil_changes_the_output_and_learns_no_more(training: Training) -> N
     assert not torch.equal(live, logits(training))
 
 
+@pytest.mark.parametrize("isolation", ["strict", "host_learns"])
+def test_a_culled_seed_is_ramped_down_frozen_while_the_host_gets_used_to_it(
+    few_signals: Resource, isolation: Any
+) -> None:
+    training = new(few_signals, isolation=isolation)
+    slot = grow(training, stage=Stage.PROBATIONARY)
+    run(training, 6)
+    training.fade("block1", 4)
+    before, host = weights(slot.module), weights(training.network.host)
+    alphas = []
+    for _ in range(4):
+        alphas.append(slot.alpha)
+        training.clear()
+        assert run(training) == [None]
+        training.watch()
+        assert training.tallies["block1"].violations == []
+    assert alphas == pytest.approx([1, 0.9547, 0.5, 0.0453], abs=1e-3)
+    assert same(before, weights(slot.module))
+    assert not same(host, weights(training.network.host))
+    last = logits(training)
+    assert not training.is_clean("block1")
+    training.clear()
+    assert training.is_clean("block1")
+    assert torch.equal(logits(training), last)
+
+
+def test_a_seed_that_is_being_ramped_down_is_captured_and_goes_on_falling(few_signals: Resource) -> None:
+    one, other = new(few_signals, optimiser="adam"), new(few_signals, optimiser="adam")
+    grow(one, stage=Stage.PROBATIONARY)
+    run(one, 3)
+    one.fade("block1", 6)
+    run(one, 2)
+    state.restore(other, unpack(pack(state.capture(one)), {}))
+    assert other.network.slot("block1").alpha == one.network.slot("block1").alpha == pytest.approx(0.883, abs=1e-3)
+    for each in (one, other):
+        run(each, 3, start=60)
+    assert pack(state.capture(one)) == pack(state.capture(other))
+
+
+def test_a_seed_counts_half_in_its_first_epoch_of_probation_and_whole_from_then_on(few_signals: Resource) -> None:
+    moved = []
+    for steps_before in (0, 19, 20):
+        training = new(few_signals, momentum=0.0)
+        slot = grow(training, stage=Stage.PROBATIONARY)
+        before = weights(slot.module)
+        training.tallies["block1"].present = steps_before  # of 20 in an epoch
+        assert run(training) == [None]
+        moved.append(max(float(abs(each - before[name]).max()) for name, each in weights(slot.module).items()))
+    assert moved[0] == moved[1] > 0
+    assert moved[2] == pytest.approx(2 * moved[0], rel=1e-3)
+
+
 def test_alpha_rises_by_one_step_of_its_schedule_with_each_step(training: Training) -> None:
     slot = grow(training, stage=Stage.BLENDING)
     alphas = []

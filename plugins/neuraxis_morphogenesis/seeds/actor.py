@@ -55,7 +55,7 @@ class Seeds(Keeper):
         self.epoch, self.step = evidence.epoch, evidence.step
         if evidence.ends_epoch:
             self.accuracy, self.loss = evidence.validation_accuracy, evidence.validation_loss
-            self.germinated = 0
+            self.germinated = self.paused = 0
         for each in evidence.slots:
             self._weigh_slot(context, each)
         if evidence.memory_share > MEMORY_SHARE_MAX:
@@ -85,9 +85,9 @@ class Seeds(Keeper):
         elif entry.stage in GROWING:
             broken = self._broken(context, entry, found, measured)
             if broken:
-                self._cull(context, entry.slot, broken)
+                self._cull(context, entry.slot, broken, is_broken=True)
         elif entry.stage is Stage.CULLED:
-            self._embargo(context, entry)
+            self._fading(context, entry, found, measured)
         elif entry.stage is Stage.EMBARGOED:
             if context.tick >= entry.embargo_tick and self.epoch >= entry.embargo_epoch:
                 self._tell(entry.slot, "embargo_end", "the embargo is over", TelemetryLevel.INFO, context)
@@ -96,7 +96,7 @@ class Seeds(Keeper):
             measured = {"isolation_violations": float(len(found.violations)), **measured}
             if self._ask(context, entry, Gate.G5_RESET, measured).passed:
                 self._move(context, entry.slot, Stage.DORMANT)
-                self.book[entry.slot] = replace(self.book[entry.slot], blueprint_id="", risk=0.0)
+                self.book[entry.slot] = replace(self.book[entry.slot], blueprint_id="", risk=0.0, is_paused=False)
 
     def _germinating(self, context: Context, entry: Entry, found: SlotEvidence) -> None:
         if found.is_attached:
@@ -105,6 +105,16 @@ class Seeds(Keeper):
         elif found.trouble:
             self._failed("attach", context)
             self._cull(context, entry.slot, found.trouble)
+
+    def _fading(self, context: Context, entry: Entry, found: SlotEvidence, measured: Mapping[str, float]) -> None:
+        """Wait until a culled seed is ramped down, and take it out at once if it breaks meanwhile."""
+        broken = self._broken(context, entry, found, measured) if entry.is_fading else ""
+        if broken:
+            self._tell(entry.slot, "gate_failure", broken, TelemetryLevel.WARNING, context, stage=entry.stage.name)
+            self.pending.append(SlotOrder(slot=entry.slot, act="detach", stage=Stage.CULLED))
+            self.book[entry.slot] = replace(entry, is_fading=False)
+        elif not (entry.is_fading and found.is_attached):
+            self._embargo(context, entry)
 
     def _broken(self, context: Context, entry: Entry, found: SlotEvidence, measured: Mapping[str, float]) -> str:
         """Return why a seed must go at once, or nothing."""
@@ -121,7 +131,7 @@ class Seeds(Keeper):
     def _embargo(self, context: Context, entry: Entry) -> None:
         until, epoch = context.tick + self.embargo, self.epoch + self.embargo_epochs
         self._move(context, entry.slot, Stage.EMBARGOED)
-        self.book[entry.slot] = replace(self.book[entry.slot], embargo_tick=until, embargo_epoch=epoch)
+        self.book[entry.slot] = replace(self.book[entry.slot], embargo_tick=until, embargo_epoch=epoch, is_fading=False)
         self._tell(
             entry.slot, "embargo_start", "nothing grows here for a while", TelemetryLevel.INFO, context, until=until
         )
@@ -252,6 +262,9 @@ class Seeds(Keeper):
         resumes = dict(command.annotations).get("resume") == "true"
         if entry is None or entry.stage not in GROWING[1:] or entry.is_paused is not resumes:
             return f"not_pausable: {command.target_seed_id}"
+        if not resumes and self.paused >= self.pauses_max:
+            return f"pause_quota: {self.pauses_max} in an epoch"
+        self.paused += not resumes
         self.book[entry.slot] = replace(entry, is_paused=not resumes)
         verb = "resume" if resumes else "pause"
         self.pending.append(SlotOrder(slot=entry.slot, act="resume" if resumes else "pause", stage=entry.stage))

@@ -39,6 +39,7 @@ class Entry(Struct, frozen=True, kw_only=True):
         accuracy, loss: Of validation when the stage began.
         embargo_tick, embargo_epoch: Until when nothing may germinate.
         is_paused: Whether it is out of the way.
+        is_fading: Whether it was culled and is still being ramped down.
         measured: The newest measurements.
     """
 
@@ -56,6 +57,7 @@ class Entry(Struct, frozen=True, kw_only=True):
     embargo_tick: int = 0
     embargo_epoch: int = 0
     is_paused: bool = False
+    is_fading: bool = False
     measured: Numbers = ()
 
     def to(self, stage: Stage, *, epoch: int, step: int, accuracy: float, loss: float) -> Entry:

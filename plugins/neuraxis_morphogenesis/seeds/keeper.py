@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from neuraxis import Actor, Chart, Context, Output, Resource, parameter, state
 from neuraxis_morphogenesis.authority import key_of
 from neuraxis_morphogenesis.contracts import (
@@ -18,7 +20,7 @@ from neuraxis_morphogenesis.contracts import (
 )
 from neuraxis_morphogenesis.contracts import SeedLifecycleGate as Gate
 from neuraxis_morphogenesis.contracts import SeedLifecycleStage as Stage
-from neuraxis_morphogenesis.messages import Orders, SlotOrder
+from neuraxis_morphogenesis.messages import Act, Orders, SlotOrder
 from neuraxis_morphogenesis.seeds.book import Entry, complete
 from neuraxis_morphogenesis.seeds.breaker import Breaker
 from neuraxis_morphogenesis.seeds.gates import Finding, Thresholds, judge
@@ -43,6 +45,7 @@ class Keeper(Actor):
     blend: str = parameter(str, "convex", choices=BLENDS, help="how outputs of seeds are mixed")
     training_epochs: int = parameter(int, 10, at_least=1, help="epochs in TRAINING before its gate is asked")
     blending_epochs: int = parameter(int, 5, at_least=1, help="epochs in which alpha rises")
+    fade_epochs: int = parameter(int, 5, at_least=0, help="epochs in which alpha falls from 1 after a cull; 0: at once")
     probation_epochs: int = parameter(int, 3, at_least=1, help="epochs in PROBATIONARY before its gate is asked")
     patience_epochs: int = parameter(int, 10, at_least=0, help="epochs for which a gate may stay shut before the cull")
     decides: bool = parameter(bool, True, help="whether a policy is asked after each epoch")
@@ -51,6 +54,7 @@ class Keeper(Actor):
     embargo_epochs: int = parameter(int, 5, at_least=0, help="and for how many epochs at least")
     approved: tuple[str, ...] = parameter(tuple[str, ...], (), help="experimental blueprints that a person approved")
     seeds_max: int = parameter(int, 100, at_least=1, help="seeds that may germinate in an epoch")
+    pauses_max: int = parameter(int, 10_000, at_least=0, help="seeds that may be paused in an epoch")
     rest: int = parameter(int, "60 s", unit="ticks", at_least=1, help="how long an open circuit breaker rests")
     isolation_rest: int = parameter(int, "30 s", unit="ticks", at_least=1, help="the same, after breaches of isolation")
     gain_min: float = parameter(float, 0.005, help="G1: accuracy that a seed adds when switched in")
@@ -81,6 +85,7 @@ class Keeper(Actor):
     accuracy: float = state(0.0)
     loss: float = state(0.0)
     germinated: int = state(0)
+    paused: int = state(0)
     decisions: int = state(0)
     awaited: int = state(-1)
 
@@ -138,17 +143,23 @@ class Keeper(Actor):
         context.send("moves", entry)
         self.history.append([name, int(target), self.epoch, entry.blueprint_id])
         self._tell(name, "seed_state", target.name, TelemetryLevel.INFO, context, stage=target.name)
-        if target is Stage.CULLED:
-            self.pending.append(SlotOrder(slot=name, act="detach", stage=target))
-        elif target in GROWING[1:] or target in (Stage.FOSSILIZED, Stage.TERMINATED):
+        if target in GROWING[1:] or target in (Stage.FOSSILIZED, Stage.TERMINATED):
             epochs = self.blending_epochs if target is Stage.BLENDING else 0
             self.pending.append(SlotOrder(slot=name, act="stage", stage=target, epochs=epochs))
         verb = target.name.lower()
         self.counts[verb] = self.counts.get(verb, 0) + 1
 
-    def _cull(self, context: Context, name: str, reason: str) -> None:
-        self._tell(name, "gate_failure", reason, TelemetryLevel.WARNING, context, stage=self.book[name].stage.name)
+    def _cull(self, context: Context, name: str, reason: str, *, is_broken: bool = False) -> None:
+        """Cull a seed. One that has a share in the output is ramped down, unless it is broken."""
+        entry = self.book[name]
+        has_share = entry.stage in (Stage.BLENDING, Stage.PROBATIONARY) and not entry.is_paused
+        fades = has_share and self.fade_epochs > 0 and not is_broken
+        self._tell(name, "gate_failure", reason, TelemetryLevel.WARNING, context, stage=entry.stage.name)
         self._move(context, name, Stage.CULLED)
+        self.book[name] = replace(self.book[name], is_fading=fades)
+        act: Act = "fade" if fades else "detach"
+        epochs = self.fade_epochs if fades else 0
+        self.pending.append(SlotOrder(slot=name, act=act, stage=Stage.CULLED, epochs=epochs))
 
     def _failed(self, name: str, context: Context) -> None:
         self.breakers[name] = after = self.breakers[name].failed(context.tick)

@@ -181,6 +181,10 @@ class Trainer(Actor):
         return self._is_spent or self.cursor + self.batch > len(self._data.train)
 
     @property
+    def _steps_of_epoch(self) -> int:
+        return len(self._data.train) // self.batch
+
+    @property
     def _is_spent(self) -> bool:
         return bool(0 < self.budget <= self.training.macs)
 
@@ -314,6 +318,7 @@ class Trainer(Actor):
         for order in self.waiting:
             self._carry_out(context, order)
         self.waiting = []
+        self.training.clear()
         self.training.rate_factor *= self.wishes["factor"]
         if self.wishes["purge"]:
             self.training.forget_teacher()
@@ -331,8 +336,10 @@ class Trainer(Actor):
                 self.troubles[order.slot] = trouble
         elif order.act == "detach":
             self.training.detach(order.slot)
+        elif order.act == "fade":
+            self.training.fade(order.slot, order.epochs * self._steps_of_epoch)
         elif order.act == "stage":
-            steps = order.epochs * (len(self._data.train) // self.batch)
+            steps = order.epochs * self._steps_of_epoch
             self.training.enter(order.slot, Stage(order.stage), blend_steps=steps)
         else:
             self.training.network.slot(order.slot).is_paused = order.act == "pause"

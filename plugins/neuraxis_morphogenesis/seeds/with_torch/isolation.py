@@ -19,7 +19,7 @@ from neuraxis_morphogenesis.seeds.with_torch.slot import Slot
 
 Leak = Literal["shared_tensor", "gradient_into_host", "gradient_into_other_seed", "host_gradient_changed"]
 
-WATCHED: Final = (Stage.TRAINING, Stage.BLENDING, Stage.SHADOWING, Stage.PROBATIONARY)
+WATCHED: Final = (Stage.TRAINING, Stage.BLENDING, Stage.SHADOWING, Stage.PROBATIONARY, Stage.CULLED)
 """Stages in which a seed must not reach the host."""
 
 EPSILON: Final = 1e-12
@@ -93,13 +93,13 @@ def watch(slot: Slot, host: Tensor, others: Sequence[Tensor], foreign: Sequence[
 
 def _without_seed(slot: Slot, point: Tensor) -> Tensor:
     """Return the slot's output as it would be if the seed were a constant."""
-    if slot.stage not in (Stage.BLENDING, Stage.PROBATIONARY) or slot.is_paused:
+    if slot.stage not in (Stage.BLENDING, Stage.PROBATIONARY, Stage.CULLED) or slot.is_paused:
         return point.clone()
     with torch.no_grad():
         taken = point.detach().clone()
         seed = slot.branch(taken)
     share: Tensor | float = slot.alpha
-    if slot.blend == "confidence" and slot.stage is Stage.BLENDING and slot.margins is not None:
+    if slot.is_weighed and slot.margins is not None:
         share = slot.margins * share
     return slot.mixed(point, taken, seed, share)
 

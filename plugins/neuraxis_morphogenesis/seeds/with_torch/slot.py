@@ -13,8 +13,8 @@ from neuraxis_morphogenesis.errors import SlotMisused
 from neuraxis_morphogenesis.seeds.schedule import alpha
 from neuraxis_morphogenesis.seeds.with_torch.blend import BLENDS, Isolation, straight_through
 
-MIXED: Final = (Stage.BLENDING, Stage.PROBATIONARY, Stage.FOSSILIZED, Stage.TERMINATED)
-"""Stages in which the seed changes the output."""
+MIXED: Final = (Stage.BLENDING, Stage.PROBATIONARY, Stage.FOSSILIZED, Stage.TERMINATED, Stage.CULLED)
+"""Stages in which the seed changes the output; a culled one only while it is ramped down."""
 
 
 @final
@@ -28,6 +28,7 @@ class Slot:
     | SHADOWING | the host's | the seed gets none; it is evaluated beside the host |
     | PROBATIONARY | mixed, alpha 1 | as in BLENDING |
     | FOSSILIZED, TERMINATED | mixed, alpha 1 | through the seed, which is frozen: it is part of the host now |
+    | CULLED, until it is out | mixed by alpha, which falls | as in BLENDING; the seed is frozen |
 
     Attributes:
         name, site, depth: Which place, its shape contract, and blocks of the host before it.
@@ -37,6 +38,8 @@ class Slot:
         stage: How the module is treated.
         blend, schedule: How outputs are mixed, and how alpha rises.
         blend_step, blend_steps: Optimiser steps since alpha began to rise, and until it is 1.
+        fade_step, fade_steps: Optimiser steps since alpha began to fall, and for a fall from 1 to 0; 0 for no
+            fall.
         is_paused: Whether the module is out of the way until it is resumed.
         margins: (batch,) lead of the host's best class, for the blend `confidence`.
     """
@@ -54,6 +57,8 @@ class Slot:
         self.blend = "convex"
         self.blend_step = 0
         self.blend_steps = 1
+        self.fade_step = 0
+        self.fade_steps = 0
         self.is_paused = False
         self.margins: Tensor | None = None
 
@@ -62,7 +67,41 @@ class Slot:
         """Share of the seed in the output."""
         if self.module is None or self.is_paused or self.stage not in MIXED:
             return 0.0
-        return alpha(self.schedule, self.blend_step, self.blend_steps) if self.stage is Stage.BLENDING else 1.0
+        if self.stage is Stage.BLENDING:
+            return alpha(self.schedule, self.blend_step, self.blend_steps)
+        return self._falling() if self.stage is Stage.CULLED else 1.0
+
+    def _falling(self) -> float:
+        """Alpha on its way down: the curve on which it rose, backwards, from where it was."""
+        whole = self.blend_steps * self.fade_steps  # so that places on both ways are whole numbers
+        risen = min(self.blend_step, self.blend_steps) * self.fade_steps
+        return alpha(self.schedule, risen - self.fade_step * self.blend_steps, whole)
+
+    def fade(self, steps: int) -> None:
+        """Begin to ramp a culled seed down.
+
+        Args:
+            steps: Optimiser steps for a fall from 1; of less, the same share.
+        """
+        if self.stage is not Stage.BLENDING:  # alpha was 1 for all samples, or 0
+            self.blend_step, self.blend_steps = int(self.alpha), 1
+            self.blend = "convex" if self.blend == "confidence" else self.blend
+        self.stage, self.fade_step, self.fade_steps = Stage.CULLED, 0, max(1, steps)
+
+    def advance(self) -> None:
+        """Count an optimiser step for the way of alpha."""
+        self.blend_step += self.stage is Stage.BLENDING and self.learns
+        self.fade_step += self.stage is Stage.CULLED
+
+    @property
+    def is_faded(self) -> bool:
+        """Whether a culled seed has no share in the output any more, so that it can go unnoticed."""
+        return self.module is not None and self.stage is Stage.CULLED and self.alpha == 0
+
+    @property
+    def is_weighed(self) -> bool:
+        """Whether alpha is multiplied by how sure the host is of each sample."""
+        return self.blend == "confidence" and self.stage in (Stage.BLENDING, Stage.CULLED) and self.module is not None
 
     @property
     def learns(self) -> bool:
@@ -127,6 +166,6 @@ class Slot:
             return host
         taken = self.taken(host)
         now: Tensor | float = self.alpha
-        if self.blend == "confidence" and self.stage is Stage.BLENDING and self.margins is not None:
+        if self.is_weighed and self.margins is not None:
             now = self.margins * now
         return self.mixed(host, taken, self.branch(taken), now)

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from neuraxis_morphogenesis.contracts import SeedLifecycleStage as Stage
 from neuraxis_morphogenesis.seeds.with_torch.blend import confidence
 from neuraxis_morphogenesis.seeds.with_torch.distill import margins
 from neuraxis_morphogenesis.seeds.with_torch.slot import Slot
@@ -41,7 +40,7 @@ class Network:
             inputs: (batch, …).
             shares: Alpha of each sample by slot, (batch,) each, to ask what would be if; None for what is.
         """
-        if shares is None and any(each.blend == "confidence" and each.stage is Stage.BLENDING for each in self.slots):
+        if shares is None and any(each.is_weighed for each in self.slots):
             self._weigh(inputs)
         x = self.host.entry(inputs)
         for block, slot in zip(self.host.blocks, self.slots, strict=True):

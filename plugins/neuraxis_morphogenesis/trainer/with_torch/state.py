@@ -18,7 +18,9 @@ from neuraxis_morphogenesis.trainer.with_torch.measure import Tally
 from neuraxis_morphogenesis.trainer.with_torch.teacher import Teacher
 from neuraxis_morphogenesis.trainer.with_torch.training import Training
 
-FIELDS = ("blend", "blend_step", "blend_steps", "is_paused")
+FIELDS = ("blend", "blend_step", "blend_steps", "fade_step", "fade_steps", "is_paused")
+FROZEN = (Stage.FOSSILIZED, Stage.TERMINATED, Stage.CULLED)
+"""Stages in which a module learns no more."""
 
 
 def capture(training: Training) -> dict[str, Any]:
@@ -107,7 +109,7 @@ def _refill(training: Training, slot: Slot, kept: Mapping[str, Any]) -> None:
     _fill(slot, kept)
     if slot.module is not None:
         training.put(slot, slot.module)
-        if slot.stage in (Stage.FOSSILIZED, Stage.TERMINATED):
+        if slot.stage in FROZEN:
             training.freeze(slot)
     training.ages[slot.name] = kept["age"]
     training.tallies[slot.name] = Tally.restored(kept["tally"])

@@ -142,12 +142,12 @@ class Training:
         loss = self._backward(inputs, labels, orders)
         fault = self._judge(loss, owners)
         if fault is None:
-            self._update(owners, progress)
+            self._update(owners, progress, epoch_share)
         for slot in self.network.slots:
             if slot.learns:
                 self.ages[slot.name] += epoch_share
                 self.tallies[slot.name].present += 1
-                slot.blend_step += slot.stage is Stage.BLENDING
+            slot.advance()
         if fault is not None:
             self.faults[fault] = self.faults.get(fault, 0) + 1
         return fault
@@ -231,7 +231,7 @@ class Training:
             made = slot.branch(torch.ones(1, *slot.site.shape))
         return bool(torch.isfinite(made).all()) and all(bool(torch.isfinite(p).all()) for p in _parameters(slot))
 
-    def _update(self, owners: dict[str, list[nn.Parameter]], progress: float) -> None:
+    def _update(self, owners: dict[str, list[nn.Parameter]], progress: float, epoch_share: float) -> None:
         """Let every optimiser take its step that may."""
         self.rate = host_rate(self.config.rate, progress) * self.rate_factor
         breach = self.optimisers.step(HOST, self.rate)
@@ -241,7 +241,7 @@ class Training:
             tally = self.tallies[slot.name]
             if not slot.learns or tally.is_exploding:
                 continue
-            weight = self._weight(slot)
+            weight = self._weight(slot, tally.present * epoch_share)
             for each in owners[slot.name]:
                 if each.grad is not None:
                     each.grad.mul_(weight)
@@ -254,12 +254,13 @@ class Training:
         share, warmup = self.config.seed_rate_share, self.config.seed_warmup_epochs
         return seed_rate(self.rate, self.ages[slot.name], share=share, warmup=warmup)
 
-    def _weight(self, slot: Slot) -> float:
+    def _weight(self, slot: Slot, epochs: float) -> float:
+        """Return the weight of a seed's loss after some epochs in its stage."""
         if slot.stage is Stage.TRAINING:
             return TRAINING_WEIGHT
         if slot.stage is Stage.BLENDING:
             return slot.alpha
-        return STABILISING_WEIGHT if slot.blend_step == 0 else 1.0
+        return STABILISING_WEIGHT if epochs < 1 else 1.0
 
     # ------------------------------------------------------------------------------- slots
 
@@ -319,6 +320,19 @@ class Training:
             each.requires_grad_(False)
             each.grad = None
         self.optimisers.remove(slot.name)
+
+    def fade(self, name: str, steps: int) -> None:
+        """Ramp a culled seed down in so many steps; it learns no more. `clear` empties the slot afterwards."""
+        slot = self.network.slot(name)
+        slot.fade(steps)
+        self.tallies[name] = Tally()
+        self.freeze(slot)
+
+    def clear(self) -> None:
+        """Empty the slots whose seeds were ramped down to nothing."""
+        for slot in self.network.slots:
+            if slot.is_faded:
+                self.detach(slot.name)
 
     def detach(self, name: str) -> None:
         """Empty a slot: its module, its optimiser and its parameters' registration are gone."""
