@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from neuraxis.errors import ContractError, InputError
+from neuraxis.errors import ContractError, InputError, RunError
 
 
 class DataUnusable(InputError):
@@ -117,3 +117,14 @@ class PhaseSkipped(ContractError):
     def message(self) -> str:
         ways = ", ".join(self.legal) or "nowhere"
         return f"the trainer cannot go from {self.phase!r} to {self.target!r}. It can go to: {ways}."
+
+
+class RunOfStudyFailed(RunError):
+    """A run of a study did not come to its end."""
+
+    code: ClassVar[str] = "MOR301"
+    seed: int
+    reason: str
+
+    def message(self) -> str:
+        return f"seed {self.seed}: {self.reason}. Repair it and call the same command; what is finished stays."

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from neuraxis import Actor, Manifest, __version__, hookimpl
+
+if TYPE_CHECKING:
+    from neuraxis.hooks import Inspection
 
 MANIFEST = Manifest(name="morphogenesis", version=__version__)
 
@@ -37,3 +40,11 @@ def neuraxis_register_messages() -> Iterable[type[Any]]:
     from neuraxis_morphogenesis.seeds.breaker import Breaker
 
     return (Breaker,)
+
+
+@hookimpl
+def neuraxis_register_inspections() -> Mapping[str, Inspection]:
+    """Offer to look at networks that grew in a recorded run."""
+    from neuraxis_morphogenesis.inspection import GROWTH
+
+    return {"growth": GROWTH}

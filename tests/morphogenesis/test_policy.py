@@ -242,6 +242,23 @@ def test_all_reports_have_names_of_their_own(tmp_path: Path) -> None:
         assert len(set(names)) == len(names) > 5
 
 
+# ---------------------------------------------------------------------------------- random
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_random_growth_makes_as_many_grafts_as_it_is_told_at_moments_of_the_training(
+    tmp_path: Path, count: int
+) -> None:
+    script = {str(epoch): {"metrics": {"progress": epoch / 40}} for epoch in range(1, 41)}
+    with fed(tmp_path, Random, script=script, grafts_max=count, moments_until=0.5, layout="features") as sim:
+        after(sim, 40)
+        drawn = sim.actor("policy").moments  # type: ignore[attr-defined]  # it is a Random
+        grown = [each[0] for each in log(sim) if each[1] == "GERMINATE"]
+        assert len(drawn) == len(grown) == count
+        assert all(0 <= moment < 0.5 for moment in drawn)
+        assert grown == [pytest.approx(np.ceil(40 * moment), abs=1) for moment in drawn]
+
+
 # ------------------------------------------------------------------------------ the same bits
 
 

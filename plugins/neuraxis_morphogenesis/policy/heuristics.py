@@ -99,16 +99,23 @@ class Plateau(Decider):
 class Random(Decider):
     """Grows with probability `rate` after each epoch, in any free slot, any blueprint, until `grafts_max` grew.
 
+    With `moments_until` it draws the moments of exactly `grafts_max` grafts when it begins, evenly over that share of
+    the training; one whose moment finds no free slot grows as soon as there is one. So it can be held to the number of
+    grafts that another policy made.
     Where it moves seeds on, it asks for the next stage of each in turn. It never culls.
     Determinism: exact.
     """
 
     rate: float = parameter(float, 0.1, help="probability of growing after an epoch", at_least=0, at_most=1)
     grafts_max: int = parameter(int, 3, help="seeds that ever grow", at_least=0)
+    moments_until: float = parameter(
+        float, 0.0, help="share of the training in which all of them grow; 0 for `rate`", at_least=0, at_most=1
+    )
     prefers: tuple[str, ...] = parameter(tuple[str, ...], (), help="only these blueprints; empty for all that fit")
 
     grown: int = state(0)
     turn: int = state(0)
+    moments: list[float] = state(factory=list)
 
     def setup(self) -> None:
         """Name the version."""
@@ -121,7 +128,7 @@ class Random(Decider):
 
     def _grow(self, context: Context, view: View) -> Choice | None:
         stream = context.stream("growth")
-        draws = stream.bernoulli(self.rate)
+        draws = self._is_due(context, view) if self.moments_until > 0 else stream.bernoulli(self.rate)
         free = [index for index, is_free in enumerate(view.allowed.seeds[Action.GERMINATE]) if is_free]
         fitting = [
             index
@@ -133,6 +140,15 @@ class Random(Decider):
         self.grown += 1
         slot, blueprint = free[stream.integers(0, len(free))], fitting[stream.integers(0, len(fitting))]
         return Choice(int(Action.GERMINATE), slot, blueprint)
+
+    def _is_due(self, context: Context, view: View) -> bool:
+        """Whether more moments have passed than grafts were commanded; one that risk held back is still owed."""
+        if not self.moments:
+            drawn = context.stream("moments").random(self.grafts_max)
+            self.moments = sorted((self.moments_until * drawn).tolist())
+        progress = dict(view.packet.training_metrics).get("progress", 0.0)
+        self.grown = self.counts.get(Action.GERMINATE.name.lower(), 0)
+        return sum(each <= progress for each in self.moments) > self.grown
 
     def _move(self, view: View) -> Choice | None:
         count = len(view.seeds)
