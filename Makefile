@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help run test check lint types contracts cover cover-snn prove science bench bench-snn bench-images gate schema bindings clean
+.PHONY: help run test test-torch check lint types contracts cover cover-snn prove science bench bench-snn bench-images gate schema bindings clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -18,6 +18,9 @@ TESTS := -n 2 --dist worksteal -m "not prove and not science"
 
 test: $(VENV)/.dev ## run the tests, about 7 minutes on two cores; with COVERED=1, those that `make cover` does not run
 	$(PYTEST) $(TESTS) $(if $(COVERED),$(addprefix --ignore=,$(KERNEL)))
+
+test-torch: $(VENV)/.torch ## run the tests that need PyTorch, which others skip; some minutes
+	$(PYTEST) $(TESTS) -k "morphogenesis or torch" tests/morphogenesis tests/snn
 
 check: lint types contracts ## lint, types and import contracts
 
@@ -91,6 +94,10 @@ $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("Neuraxis needs Python 3.11 or newer; this is %d.%d. Try: make PYTHON=python3.11" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip -c constraints.txt
+
+$(VENV)/.torch: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,morphogenesis]"
+	@touch $@
 
 $(VENV)/.run: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[all]"
