@@ -84,29 +84,41 @@ class RedisShelf:
                     raise
 
     def take(self, lane: str, group: str, consumer: str, limit: int) -> list[Entry]:
-        """Hand over: what is to be tried again, what another left, what is new."""
+        """Hand over: what is to be tried again, what another left, what is new.
+
+        A server that was killed may have forgotten the group: it is made again, and finds what is still there.
+        """
+        with self._translated():
+            try:
+                return self._take(lane, group, consumer, limit)
+            except redis.ResponseError as error:
+                if not str(error).startswith("NOGROUP"):
+                    raise
+            self.enter(lane, group)
+            return []
+
+    def _take(self, lane: str, group: str, consumer: str, limit: int) -> list[Entry]:
         stream = self._base + lane
         place = (lane, group)
-        with self._translated():
-            entries = []
-            waiting = self._again.get(place, [])
-            self._again[place] = waiting[limit:]
-            for key, pause_s in waiting[:limit]:
-                # if it waited so long that another has it, it is not idle, and stays there
-                taken = self._ask("XCLAIM", stream, group, consumer, int(pause_s * 1000), key)
-                entries += self._counted(stream, group, taken)
-            now = monotonic()
-            pause = self._rules.claim_s / _LOOKS
-            if len(entries) < limit and now - self._looked_at.get(place, 0.0) > pause:
-                idle = int(self._rules.claim_s * 1000)
-                left = self._ask("XAUTOCLAIM", stream, group, consumer, idle, "0", "COUNT", limit - len(entries))[1]
-                entries += self._counted(stream, group, left)
-                if len(entries) < limit:  # nothing more is left
-                    self._looked_at[place] = now
-            if len(entries) < limit:
-                count = limit - len(entries)
-                new = self._ask("XREADGROUP", "GROUP", group, consumer, "COUNT", count, "STREAMS", stream, ">")
-                entries += [Entry(key.decode(), fields[1], 1) for key, fields in (new[0][1] if new else ())]
+        entries = []
+        waiting = self._again.get(place, [])
+        self._again[place] = waiting[limit:]
+        for key, pause_s in waiting[:limit]:
+            # if it waited so long that another has it, it is not idle, and stays there
+            taken = self._ask("XCLAIM", stream, group, consumer, int(pause_s * 1000), key)
+            entries += self._counted(stream, group, taken)
+        now = monotonic()
+        pause = self._rules.claim_s / _LOOKS
+        if len(entries) < limit and now - self._looked_at.get(place, 0.0) > pause:
+            idle = int(self._rules.claim_s * 1000)
+            left = self._ask("XAUTOCLAIM", stream, group, consumer, idle, "0", "COUNT", limit - len(entries))[1]
+            entries += self._counted(stream, group, left)
+            if len(entries) < limit:  # nothing more is left
+                self._looked_at[place] = now
+        if len(entries) < limit:
+            count = limit - len(entries)
+            new = self._ask("XREADGROUP", "GROUP", group, consumer, "COUNT", count, "STREAMS", stream, ">")
+            entries += [Entry(key.decode(), fields[1], 1) for key, fields in (new[0][1] if new else ())]
         return entries
 
     def _counted(self, stream: str, group: str, taken: list[Any]) -> list[Entry]:

@@ -38,10 +38,10 @@ def _url(kind: type[RedisServer] | type[NatsServer], folders: pytest.TempPathFac
 
 @pytest.fixture
 def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
-    """A server for one test, which may kill it."""
+    """A server for one test, which may kill it: it writes at once, as a busy disk delays what a kill would lose."""
     pytest.importorskip("redis")
     found(RedisServer)
-    with RedisServer(tmp_path) as server:
+    with RedisServer(tmp_path, "--appendfsync", "always") as server:
         yield server
 
 

@@ -281,3 +281,21 @@ def test_a_bus_is_there_again_after_its_server_was_killed(kind: str, request: py
             delivery.done()
     assert got == [b"kept", b"again"]
     bus.close()
+
+
+def test_a_group_that_the_server_forgot_is_made_again(redis_server: Server) -> None:
+    import redis
+
+    bus = open_bus(redis_server.url, "esper", BusRules(breaker_s=0.2))
+    reader = bus.subscribe("reports", group="g", consumer="a")
+    with redis.Redis.from_url(redis_server.url) as client:
+        client.flushall()  # as a server that was killed before it wrote
+    assert bus.publish("reports", b"new", id="1") == "accepted"
+    got = []
+    until = time.monotonic() + 30
+    while not got and time.monotonic() < until:
+        for delivery in reader.take(limit=2):
+            got.append(delivery.message.payload)
+            delivery.done()
+    assert got == [b"new"]
+    bus.close()
