@@ -204,13 +204,10 @@ def test_one_process_compiles_more_kinds_of_modules_than_torch_expects(
 def test_all_fifty_compile_save_verify_load_run_and_learn(tmp_path: Path) -> None:
     library, cache = str(tmp_path / "library.sqlite"), str(tmp_path / "cache")
     for entry in CATALOGUE.values():
-        site = {"features": SITE, "sequence": Site("sequence", (8, 4)), "map": Site("map", (4, 6, 6))}[
-            entry.layouts[-1]
-        ]
         request = CompileBlueprint(
             blueprint_id=entry.blueprint_id,
             parameters=tuple(entry.defaults().items()),
-            site=site,
+            site=SITES[entry.layouts[-1]],
             seed=0,
             mode="compiled",
             library=library,

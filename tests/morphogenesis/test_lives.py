@@ -7,8 +7,9 @@ import sys
 import pytest
 
 from neuraxis_morphogenesis.contracts import SeedLifecycleStage as Stage
+from neuraxis_morphogenesis.picture import MISSING
 from neuraxis_morphogenesis.seeds.lives import Stay, stays, told
-from neuraxis_morphogenesis.seeds.plots import COLOURS, MISSING, lives_chart
+from neuraxis_morphogenesis.seeds.plots import COLOURS, lives_chart
 from neuraxis_morphogenesis.seeds.report import life_chart
 
 HISTORY = [

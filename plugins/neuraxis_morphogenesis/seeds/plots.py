@@ -1,16 +1,16 @@
-"""The lives of seeds as a picture, drawn by matplotlib without a display or a date, so that it is reproducible.
+"""The lives of seeds as a picture.
 
 Determinism: machine (fonts).
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from neuraxis import Chart
 from neuraxis_morphogenesis.contracts import SeedLifecycleStage as Stage
+from neuraxis_morphogenesis.picture import picture
 from neuraxis_morphogenesis.seeds.lives import Stay, told
 
 COLOURS: Final[Mapping[Stage, str]] = {
@@ -41,7 +41,6 @@ CAPTION: Final = (
     "Stages of each slot over the epochs. The number behind a blueprint is what the seed contributed when it was last "
     "measured, in percentage points of validation accuracy."
 )
-MISSING: Final = "The picture needs matplotlib. Install it with: pip install 'neuraxis[viz]'"
 BAR: Final = 0.5
 MARK: Final = 0.36
 """Height of a bar, and of marks above its middle, as shares of the room of a slot."""
@@ -57,25 +56,8 @@ def lives_chart(stays: Sequence[Stay], credits: Mapping[str, float]) -> Chart:
         stays: Of all slots.
         credits: Contribution of each life, as `seeds.lives.life` names it; share of accuracy.
     """
-    try:
-        import matplotlib as mpl
-        from matplotlib.figure import Figure
-    except ImportError:
-        return Chart(TITLE, f"{CAPTION} {MISSING}")
-    settings: Any = {
-        "svg.hashsalt": "neuraxis",
-        "svg.fonttype": "path",
-        "font.size": 9,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-    }
     slots = list(dict.fromkeys(each.slot for each in stays))
-    with mpl.rc_context(settings):
-        figure = Figure(figsize=(9, 1.5 + 0.6 * len(slots)), layout="constrained")
-        _draw(figure.subplots(), stays, slots, credits)
-        stream = io.BytesIO()
-        figure.savefig(stream, format="svg", metadata={"Date": None})
-    return Chart(TITLE, CAPTION, stream.getvalue(), "svg")
+    return picture(TITLE, CAPTION, lambda axes: _draw(axes, stays, slots, credits), height=1.5 + 0.6 * len(slots))
 
 
 def _draw(axes: Any, stays: Sequence[Stay], slots: Sequence[str], credits: Mapping[str, float]) -> None:

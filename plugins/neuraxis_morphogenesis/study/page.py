@@ -5,7 +5,6 @@ Determinism: exact; pictures are matplotlib's.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -13,6 +12,7 @@ import msgspec
 import numpy as np
 
 from neuraxis.report import Chart, Report, render, render_chart
+from neuraxis_morphogenesis.picture import picture
 from neuraxis_morphogenesis.study.analysis import (
     LEVEL,
     MARGIN,
@@ -29,12 +29,14 @@ from neuraxis_morphogenesis.study.runs import EXAMPLE, HELD, Result
 POINTS: Final = 200
 """Places at which learning curves are averaged."""
 
+HEIGHT: Final = 4.0
+"""Of a picture, inches."""
+
 COLOURS: Final = ("#7a7a7a", "#1f4e79", "#8a4f9e", "#c8641b", "#2a8c82", "#b03a48")
 HEAD: Final = (
     *("arm", "test accuracy", "95 % interval", "validation", "parameters", "multiply-adds", "epochs"),
     *("tried", "kept", "contribution per kept seed"),
 )
-MISSING: Final = "The picture needs matplotlib. Install it with: pip install 'neuraxis[viz]'"
 
 
 def arms_table(results: Sequence[Result]) -> tuple[tuple[str, ...], ...]:
@@ -140,8 +142,18 @@ def page(name: str, results: Sequence[Result]) -> str:
     charts = [
         Chart("Arms", caption, rows=arms_table(results)),
         Chart("Differences", beside, rows=differences_table(found)),
-        _picture("Test accuracy", "A dot for each seed; mean and interval beside it.", results, _draw_accuracy),
-        _picture("Learning", "Mean accuracy on validation against multiply-adds.", results, _draw_curves),
+        picture(
+            "Test accuracy",
+            "A dot for each seed; mean and interval beside it.",
+            lambda axes: _draw_accuracy(axes, results),
+            height=HEIGHT,
+        ),
+        picture(
+            "Learning",
+            "Mean accuracy on validation against multiply-adds.",
+            lambda axes: _draw_curves(axes, results),
+            height=HEIGHT,
+        ),
         Chart("Blueprints", "What became of every seed that germinated.", rows=blueprints_table(results)),
     ]
     facts = {
@@ -174,22 +186,6 @@ def _mean(held: Sequence[Outcome], name: str) -> float:
 
 
 # ------------------------------------------------------------------------------------ pictures
-
-
-def _picture(title: str, caption: str, results: Sequence[Result], draw: Any) -> Chart:
-    """Return a chart that `draw` draws; where matplotlib is not installed, it says so."""
-    try:
-        import matplotlib as mpl
-        from matplotlib.figure import Figure
-    except ImportError:
-        return Chart(title, f"{caption} {MISSING}")
-    settings: Any = {"svg.hashsalt": "neuraxis", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
-    with mpl.rc_context(settings):
-        figure = Figure(figsize=(9, 4), layout="constrained")
-        draw(figure.add_subplot(), results)
-        stream = io.BytesIO()
-        figure.savefig(stream, format="svg", metadata={"Date": None})
-    return Chart(title, caption, stream.getvalue())
 
 
 def _draw_accuracy(axes: Any, results: Sequence[Result]) -> None:
