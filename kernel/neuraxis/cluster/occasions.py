@@ -27,7 +27,7 @@ class Occasions:
         self._last = self._began = now
 
     def are_due(self, conduct: Conduct, plan: Plan, now: float) -> bool:
-        """Tell whether a snapshot is to be asked for now."""
+        """Tell whether it is time to ask for a snapshot."""
         if not conduct.wants_snapshot():
             return False
         cost = max(report.figures.get("snapshot_s", 0.0) for report in conduct.reports.values())

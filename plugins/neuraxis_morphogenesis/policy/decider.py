@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from fractions import Fraction
 from typing import Any, Final, final
 
 import numpy as np
@@ -33,6 +32,7 @@ from neuraxis_morphogenesis.contracts import (
     pairs,
 )
 from neuraxis_morphogenesis.contracts import SeedLifecycleStage as Stage
+from neuraxis_morphogenesis.model_time import now_ns
 from neuraxis_morphogenesis.policy.actions import (
     OPERATIONS,
     STAYS,
@@ -384,8 +384,3 @@ def _uuid(words: np.ndarray) -> str:
     bits = bits & ~(3 << 62) | 2 << 62
     text = f"{bits:032x}"
     return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
-
-
-def now_ns(context: Context) -> int:
-    """Return model time, nanosecond."""
-    return int(Fraction(context.tick) * context.tick_length * 10**9)

@@ -18,8 +18,9 @@ import numpy as np
 
 from neuraxis import Context, Input, Outcome, Resource, on, on_outcome, parameter, state
 from neuraxis_morphogenesis.contracts import PolicyUpdate, SystemStatePacket, TelemetryLevel
+from neuraxis_morphogenesis.model_time import now_ns
 from neuraxis_morphogenesis.policy.actions import BLENDS, BREAKERS, METHODS, STAYS, Action, Choice, window
-from neuraxis_morphogenesis.policy.decider import Decider, View, now_ns
+from neuraxis_morphogenesis.policy.decider import Decider, View
 from neuraxis_morphogenesis.policy.inference import Infer, Inference, InstallPolicy, Source
 from neuraxis_morphogenesis.policy.risk import RAMPS, Level
 from neuraxis_morphogenesis.policy.updates import refusal, tensors_of

@@ -25,9 +25,10 @@ from neuraxis_morphogenesis.contracts import (
 from neuraxis_morphogenesis.contracts import SeedLifecycleGate as Gate
 from neuraxis_morphogenesis.contracts import SeedLifecycleStage as Stage
 from neuraxis_morphogenesis.messages import Evidence, Orders, SlotEvidence, SlotOrder
+from neuraxis_morphogenesis.model_time import now_ns
 from neuraxis_morphogenesis.seeds.blending import rise
 from neuraxis_morphogenesis.seeds.book import Entry
-from neuraxis_morphogenesis.seeds.keeper import BREAKERS, Keeper, now_ns
+from neuraxis_morphogenesis.seeds.keeper import BREAKERS, Keeper
 from neuraxis_morphogenesis.seeds.lifecycle import GATES, GROWING, LEADS_TO, NEXT
 from neuraxis_morphogenesis.seeds.lives import life
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from fractions import Fraction
 from typing import Any, Final
 
 from msgspec.structs import replace
@@ -200,8 +199,3 @@ class Keeper(Actor):
         """The life of each seed, as a picture and as a table."""
         found = stays(self.history, self.epoch)
         return [lives_chart(found, self.credits), life_chart(found, self.credits)]
-
-
-def now_ns(context: Context) -> int:
-    """Return model time, nanosecond."""
-    return int(Fraction(context.tick) * context.tick_length * 10**9)

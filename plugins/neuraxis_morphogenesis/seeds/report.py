@@ -18,6 +18,7 @@ from neuraxis_morphogenesis.contracts import (
     TelemetryPacket,
     pairs,
 )
+from neuraxis_morphogenesis.model_time import now_ns
 from neuraxis_morphogenesis.seeds.lifecycle import GROWING
 from neuraxis_morphogenesis.seeds.lives import Stay, told
 from neuraxis_morphogenesis.seeds.telemetry import worst
@@ -47,10 +48,9 @@ def packet(context: Context, seeds: Keeper, events: tuple[TelemetryEvent, ...]) 
     ]
     is_open = any(each.state is CircuitBreakerState.OPEN for each in breakers.values())
     status = HealthStatus.UNHEALTHY if violations or is_open else HealthStatus.HEALTHY
-    now = int(context.tick * context.tick_length * 10**9)
     return TelemetryPacket(
         packet_id=f"{context.path}/{context.tick}/{len(events)}",
-        timestamp_ns=now,
+        timestamp_ns=now_ns(context),
         source_subsystem=context.path,
         level=worst(events),
         metrics=tuple(metrics),

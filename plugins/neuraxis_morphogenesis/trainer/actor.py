@@ -34,6 +34,7 @@ from neuraxis_morphogenesis.contracts import (
 )
 from neuraxis_morphogenesis.contracts import SeedLifecycleStage as Stage
 from neuraxis_morphogenesis.messages import Evidence, Orders, SlotOrder
+from neuraxis_morphogenesis.model_time import now_ns
 from neuraxis_morphogenesis.trainer.clock import HOOK_MS_MAX, ReadClock
 from neuraxis_morphogenesis.trainer.data import DataSet, labelled, text
 from neuraxis_morphogenesis.trainer.fetching import Fetcher
@@ -411,7 +412,7 @@ class Trainer(Fetcher):
         self._alarm(context, EmergencyLevel.HALT, reason, epoch=self.epoch)
 
     def _alarm(self, context: Context, level: EmergencyLevel, reason: str, **facts: object) -> None:
-        now = int(context.tick * context.tick_length * 10**9)
+        now = now_ns(context)
         signal = EmergencySignal(
             level=level,
             reason=reason,

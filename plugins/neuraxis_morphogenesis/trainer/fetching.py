@@ -20,6 +20,7 @@ from neuraxis_morphogenesis.blueprints.kernels import Kernel, Sealed, kernel_nam
 from neuraxis_morphogenesis.blueprints.site import Site
 from neuraxis_morphogenesis.contracts import KernelArtifactError, KernelArtifactReady, KernelPrefetchRequest
 from neuraxis_morphogenesis.messages import SlotOrder
+from neuraxis_morphogenesis.model_time import now_ns
 
 
 class Fetcher(Actor):
@@ -62,9 +63,8 @@ class Fetcher(Actor):
             "checksum": "",
             "refusal": "",
         }
-        now = int(context.tick * context.tick_length * 10**9)
         asked = KernelPrefetchRequest(
-            request_id=request_id, blueprint_id=name, training_run_id=context.path, issued_at_ns=now
+            request_id=request_id, blueprint_id=name, training_run_id=context.path, issued_at_ns=now_ns(context)
         )
         context.send("request", asked)
         return ""

@@ -19,16 +19,12 @@ from neuraxis_morphogenesis.contracts import (
     TelemetryPacket,
     numbers,
 )
+from neuraxis_morphogenesis.model_time import now_ns
 
 if TYPE_CHECKING:
     from neuraxis_morphogenesis.trainer.actor import Trainer
 
 FAMILIES = ("sgd", "adam", "adamw")
-
-
-def now_ns(context: Context) -> int:
-    """Return model time, nanosecond."""
-    return int(context.tick * context.tick_length * 10**9)
 
 
 def state_packet(context: Context, trainer: Trainer, states: Sequence[SeedState]) -> SystemStatePacket:
