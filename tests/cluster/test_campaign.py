@@ -14,7 +14,7 @@ import pytest
 
 from neuraxis.cluster.epoch import Wish
 from neuraxis.errors import UsageInvalid, WorkerLost
-from neuraxis.explore.campaign import kinds_for, wage
+from neuraxis.explore.campaign import Campaign, kinds_for, wage
 from neuraxis.explore.round import BrokerDeeds, Round
 from neuraxis.explore.strikes import OF_WORKERS, Strike, draw_strikes, parse_strikes, text_of
 from neuraxis.explore.struck_conductor import Task, processes_path
@@ -36,6 +36,14 @@ def broker_in(folder: Path, kind: type[Server]) -> Iterator[tuple[Server, str]]:
     disk = 128 if may_mount() else 0
     with kind(folder / "server", disk_megabytes=disk, store_megabytes=160) as server:
         yield server, server.url + ("?megabytes=64" if kind is NatsServer else "")
+
+
+def struck_as(plan: str, folder: Path, *, patience: float, until: int) -> Campaign:
+    """One round of ring on two workers, struck by that plan."""
+    strikes = parse_strikes(plan, workers=2, kinds=EVERYWHERE)
+    overrides = [f"scenario.until={until}"]
+    wish = Wish(2, patience=patience)
+    return wage(RING, folder, wish, seed=1, faults=len(strikes), strikes=strikes, overrides=overrides)
 
 
 def test_one_seed_draws_the_same_faults_and_another_seed_others() -> None:
@@ -72,10 +80,7 @@ def test_a_small_campaign_comes_to_the_result_of_one_process(tmp_path: Path, sta
 
 @pytest.mark.slow
 def test_a_worker_that_is_stopped_and_goes_on_later_changes_nothing(tmp_path: Path) -> None:
-    strikes = parse_strikes("stop 2 at 500; kill 1 at 900", workers=2, kinds=OF_WORKERS)
-    campaign = wage(
-        RING, tmp_path, Wish(2, patience=5.0), seed=1, faults=2, strikes=strikes, overrides=["scenario.until=6000"]
-    )
+    campaign = struck_as("stop 2 at 500; kill 1 at 900", tmp_path, patience=5.0, until=6_000)
     assert campaign.failure is None
     assert campaign.fired == {"stop": 1, "kill": 1}
     assert campaign.replaced >= 2
@@ -100,10 +105,7 @@ def test_an_actor_that_reads_its_process_is_found(tmp_path: Path, start: Start) 
 
 @pytest.mark.slow
 def test_a_conductor_that_is_killed_leaves_no_worker_and_its_run_is_resumed(tmp_path: Path) -> None:
-    strikes = parse_strikes("orphan at 300; stop 1 at 1500; orphan at 1550", workers=2, kinds=EVERYWHERE)
-    campaign = wage(
-        RING, tmp_path, Wish(2, patience=20.0), seed=1, faults=3, strikes=strikes, overrides=["scenario.until=9000"]
-    )
+    campaign = struck_as("orphan at 300; stop 1 at 1500; orphan at 1550", tmp_path, patience=20.0, until=9_000)
     assert campaign.failure is None
     assert campaign.fired == {"stop": 1, "orphan": 2}
 
