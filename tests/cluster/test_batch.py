@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import secrets
+import struct
 from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
+from xxhash import xxh3_128_digest
 
 from neuraxis.cluster.batch import Batch, FrameDamaged, Want, decode, encode, read, written
 from neuraxis.cluster.bulk import SHARED, Bulk, folder_of, remove
@@ -60,6 +62,12 @@ def test_mail_comes_back_as_it_was(length: int, squeeze: bool) -> None:
     assert back[0][2][1][3] is back[1][2][0][3], "a message to two receivers is one object"
 
 
+def test_numbers_come_back_as_they_were() -> None:
+    values = [2**64 - 1, -(2**63), True, None, 1, 1.0, float("inf")]
+    mail = [(71, ~9, [(70, 2**44 + at, "in", value, None if at else -3)]) for at, value in enumerate(values)]
+    assert repr(got(sent(mail))) == repr(mail)  # an int is no float, a tuple no list
+
+
 def test_arrays_of_a_frame_are_frozen_and_travel_on_without_a_copy() -> None:
     content = got(sent(letters(50_000)))[0][2][1][3].content
     freezer = Freezer()
@@ -72,7 +80,10 @@ def test_no_mail_is_a_batch_too() -> None:
     assert got(sent([])) == []
 
 
-@pytest.mark.parametrize("mail", [[], letters(3), letters(50_000)], ids=["none", "small", "large"])
+NUMBERS = [(71, 9, [(70, 2**44, "in", 5, None)])]
+
+
+@pytest.mark.parametrize("mail", [[], NUMBERS, letters(3), letters(50_000)], ids=["none", "numbers", "small", "large"])
 def test_a_frame_with_another_byte_or_less_of_them_is_refused(mail: Any) -> None:
     frame = sent(mail)
     whole = canonical(got(frame))
@@ -89,6 +100,13 @@ def test_a_frame_with_another_byte_or_less_of_them_is_refused(mail: Any) -> None
                 continue
             assert canonical(found) == whole, "padding, or what decides nothing"
     assert refused > 20
+
+
+@pytest.mark.parametrize("body", [b"\xc1", b"\xc1\xc1", b"\xc1\x91\x93\x01\x02\x03", b"\x93\x01\xc0"])
+def test_a_body_that_no_member_writes_is_refused(body: bytes) -> None:
+    batch = head((len(body),), (), (-1,), xxh3_128_digest(struct.pack("<qq", 70, 71) + body))
+    with pytest.raises(FrameDamaged):
+        got(b"".join(encode(batch, (body,))))
 
 
 def test_other_frames_come_back_too() -> None:

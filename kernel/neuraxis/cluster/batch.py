@@ -237,7 +237,7 @@ def written(
         frame = encode(batch((), (), (), xxh3_128_digest(mark)))
         return frame, frame, 0
     arrays: list[np.ndarray] = []
-    body = codec.pack(_flat(letters), arrays)
+    body = _SCALARS + _ENCODER.encode(letters) if _is_scalar(letters) else codec.pack(_flat(letters), arrays)
     if not arrays and (not squeeze or len(body) < SQUEEZE_BYTES_MIN):
         frame = encode(batch((len(body),), (), (-1,), xxh3_128_digest(mark + body)), (body,))
         return frame, frame, len(body)
@@ -258,6 +258,20 @@ def written(
                 parts[index], squeezed[index] = smaller, size
     frame = encode(batch(tuple(map(_size, parts)), heads, tuple(squeezed), digest), parts)
     return frame, frame, sum(map(_size, parts))
+
+
+_SCALARS: Final = b"\xc1"
+"""Before mail of numbers alone, which travels as it is: no other body begins with this byte."""
+
+_SCALAR: Final = frozenset((int, float, bool, type(None)))
+_SCALAR_DECODER: Final = msgspec.msgpack.Decoder(
+    list[tuple[int, int, list[tuple[int, int, str, int | float | bool | None, int | None]]]]
+)
+
+
+def _is_scalar(letters: Letters) -> bool:
+    kinds = {type(part) for _, _, inbox in letters for envelope in inbox for part in envelope[3:]}
+    return kinds <= _SCALAR
 
 
 def _flat(letters: Letters) -> list[Any]:
@@ -342,8 +356,10 @@ def read(
 
 def _letters(body: bytes, messages: Mapping[tuple[str, int], type[Any]], arrays: Sequence[np.ndarray]) -> Letters:
     try:
+        if body.startswith(_SCALARS):
+            return _SCALAR_DECODER.decode(memoryview(body)[1:])
         flat = codec.unpack(body, messages, arrays)
-    except ValueError as error:
+    except (ValueError, msgspec.MsgspecError) as error:
         raise FrameDamaged(str(error)) from error
     letters: Letters = []
     place: tuple[int, int] | None = None

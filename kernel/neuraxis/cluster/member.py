@@ -110,6 +110,8 @@ class Member:
         self._squeeze = squeeze
         self._bulk = bulk
         self._peers = [worker for worker in plan.workers if worker != me]
+        owners = [plan.owners[shard] for shard in part.sim.wiring.shards]
+        self._owners = (*owners, *reversed(owners))  # by position; the complement of a position finds it, too
         self._incarnations = dict.fromkeys(plan.workers, 1)
         self._order = Order(plan.epoch, -1, {})
         self._own: _Own | None = None
@@ -245,7 +247,7 @@ class Member:
             letters = _sent_before(letters, failure.tick)
         event = part.event() if failure is None else None
         if letters:
-            first = min(due for due, _, _ in letters)
+            first = letters[0][0]
             event = first if event is None or first < event else event
         self._own = own = _Own(end, -1 if event is None else event, self._asks(), failure)
         self._waits = True
@@ -264,11 +266,10 @@ class Member:
 
     def _publish(self, own: _Own, letters: Letters) -> None:
         frames = self._outbox[self.index] = {}
-        owners, shards = self._plan.owners, self._part.sim.wiring.shards
-        by_peer: dict[int, Letters] = {}
+        owners = self._owners
+        by_peer: dict[int, Letters] = {peer: [] for peer in self._peers}
         for each in letters:
-            receiver = each[1]
-            by_peer.setdefault(owners[shards[receiver if receiver >= 0 else ~receiver]], []).append(each)
+            by_peer[owners[each[1]]].append(each)
         end, event, squeeze = own.end, own.event, self._squeeze
 
         def batch(sizes: tuple[int, ...], heads: Heads, squeezed: tuple[int, ...], digest: bytes) -> Batch:
@@ -289,7 +290,7 @@ class Member:
 
         for peer in self._peers:
             put = partial(self._put, peer) if self._bulk is not None else None
-            now, again, size = written(batch, by_peer.get(peer, []), end, event, squeeze=squeeze, put=put)
+            now, again, size = written(batch, by_peer[peer], end, event, squeeze=squeeze, put=put)
             frames[peer] = again
             self._send(peer, now)
             self.sent_bytes += size

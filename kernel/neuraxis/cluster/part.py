@@ -124,7 +124,7 @@ class Part:
             settings=replace(settings, snapshot_every=None),
         )
         self._take_window(snapshot)
-        self._here = wiring.here
+        self._here = (*wiring.here, *reversed(wiring.here))
 
     def _mine(self, snapshot: Snapshot | None, wiring: Wiring) -> Snapshot | None:
         if snapshot is None or WINDOW_FACT in snapshot.facts:
@@ -172,10 +172,7 @@ class Part:
 
     def take_over(self, letters: Letters) -> None:
         """Take the mail for this worker's actors out of what another handed over."""
-        here, calendar = self._here, self.sim.runner.scheduler.calendar
-        for due, receiver, inbox in letters:
-            if here[receiver if receiver >= 0 else ~receiver]:
-                calendar.take_over(due, receiver, inbox)
+        self.sim.runner.scheduler.calendar.take_over(letters, self._here)
 
     def event(self) -> int | None:
         """Return the next tick in which anything happens here, or None."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, final
 from neuraxis.scheduler.envelope import canonical_order, first_id
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from neuraxis.scheduler.envelope import Envelope
 
@@ -27,11 +27,12 @@ class Calendar:
     Attributes:
         now: The tick that runs, or ran last.
         soon: Mail due at `now + 1`, where most mail goes.
+        unsorted: Ticks whose mail is sorted when they open.
         waiting: Messages that were due and wait at their receivers. While there are any, the next tick is run.
         is_plain: Whether there is no other mail and nothing to sort, so that opening a tick is a swap.
     """
 
-    __slots__ = ("_dues", "_later", "_unsorted", "is_plain", "now", "soon", "waiting")
+    __slots__ = ("_dues", "_later", "is_plain", "now", "soon", "unsorted", "waiting")
 
     def __init__(self) -> None:
         self.now = -1
@@ -39,7 +40,7 @@ class Calendar:
         self.waiting: Mail = {}
         self._later: dict[int, Mail] = {}
         self._dues: list[int] = []
-        self._unsorted: set[int] = set()
+        self.unsorted: set[int] = set()
         self.is_plain = True
 
     def due(self, tick: int) -> Mail:
@@ -67,9 +68,9 @@ class Calendar:
             mail, self.soon, self.now = self.soon, {}, tick
             return mail
         mail = self.soon if tick == self.now + 1 else self._later.pop(tick)
-        self._move_to(tick)
-        if self._unsorted and tick in self._unsorted:
-            self._unsorted.discard(tick)
+        self.turn(tick, {})
+        if self.unsorted and tick in self.unsorted:
+            self.unsorted.discard(tick)
             for inbox in mail.values():
                 inbox.sort(key=canonical_order)
         return mail
@@ -77,26 +78,31 @@ class Calendar:
     def skip_to(self, tick: int) -> None:
         """Make `tick` the current one; there is no mail up to and including it."""
         if tick > self.now:
-            self._move_to(tick)
+            self.turn(tick, {})
 
-    def _move_to(self, tick: int) -> None:
+    def turn(self, tick: int, page: Mail) -> None:
+        """Make `tick` the current one.
+
+        Args:
+            tick: It; its own mail was taken.
+            page: Empty: serves for the mail of the tick after it, if there is none yet.
+        """
         self.now = tick
-        later = self._later.pop(tick + 1, None) if self._later else None
-        self.soon = {} if later is None else later
-        self.is_plain = not self._later and not self._unsorted
+        self.soon = self._later.pop(tick + 1, page)
+        self.is_plain = not self._later and not self.unsorted
 
     def mark_unsorted(self) -> None:
         """Have all mail that is pending now sorted when its tick opens."""
-        self._unsorted.update((self.now + 1, *self._later))
+        self.unsorted.update((self.now + 1, *self._later))
         self.is_plain = False
 
     def pending(self) -> dict[int, Mail]:
         """Return all future mail by tick, in the order of ticks. Inboxes are the live lists, sorted."""
-        for tick in sorted(self._unsorted):
+        for tick in sorted(self.unsorted):
             mail = self.soon if tick == self.now + 1 else self._later.get(tick, {})
             for inbox in mail.values():
                 inbox.sort(key=canonical_order)
-        self._unsorted.clear()
+        self.unsorted.clear()
         everything = {tick: self._later[tick] for tick in sorted(self._later)}
         return {self.now + 1: self.soon, **everything} if self.soon else everything
 
@@ -104,32 +110,42 @@ class Calendar:
         """Remove all future mail for receivers that are not here, and return it.
 
         Args:
-            here: By position, whether a receiver is.
+            here: By position, whether a receiver is; then the same from the last position to the first, where the
+                complement of a position finds it.
 
         Returns:
             (tick in which it is due, receiver, inbox), in the order of ticks.
         """
         if self.is_plain:
             soon, due = self.soon, self.now + 1
-            gone = [each for each in soon if not here[each if each >= 0 else ~each]]
-            return [(due, receiver, soon.pop(receiver)) for receiver in gone]
+            return [(due, each, soon.pop(each)) for each in [each for each in soon if not here[each]]]
         leaving: list[tuple[int, int, list[Envelope]]] = []
+        later = self._later
         for tick, mail in self.pending().items():
-            gone = [each for each in mail if not here[each if each >= 0 else ~each]]
+            gone = [each for each in mail if not here[each]]
             if len(gone) == len(mail) and mail is not self.soon:
-                del self._later[tick]
-            leaving += [(tick, receiver, mail.pop(receiver)) for receiver in gone]
+                del later[tick]
+            for receiver in gone:
+                leaving.append((tick, receiver, mail.pop(receiver)))
         return leaving
 
-    def take_over(self, tick: int, receiver: int, inbox: list[Envelope]) -> None:
-        """Add mail that another worker handed over: what was sent up to the end of `now`, due after it."""
-        mail = self.due(tick)
-        present = mail.get(receiver)
-        if present is None:
-            mail[receiver] = inbox
-        else:
-            present += inbox
-            present.sort(key=canonical_order)
+    def take_over(self, letters: Iterable[tuple[int, int, list[Envelope]]], here: Sequence[bool]) -> None:
+        """Add mail that another worker handed over: what was sent up to the end of `now`, due after it.
+
+        Args:
+            letters: As `hand_over` returns them, to receivers here and elsewhere.
+            here: As for `hand_over`.
+        """
+        for tick, receiver, inbox in letters:
+            if not here[receiver]:
+                continue
+            mail = self.due(tick)
+            present = mail.get(receiver)
+            if present is None:
+                mail[receiver] = inbox
+            else:
+                present += inbox
+                present.sort(key=canonical_order)
 
     def withdraw(self, position: int, first: int) -> None:
         """Remove all future envelopes that the actor at `position` sent, from message id `first` on."""
@@ -166,5 +182,5 @@ class Calendar:
         self._later = dict(pending)
         self.soon = self._later.pop(now + 1, {})
         self._dues = sorted(self._later)
-        self._unsorted = set()
+        self.unsorted = set()
         self.is_plain = not self._later

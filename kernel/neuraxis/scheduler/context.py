@@ -94,11 +94,11 @@ class Context:
             name: (route.kind, freezer.admission(route.kind), route.evidence, route.groups)
             for name, route in wiring.routes[position].items()
         }
-        # the usual output: one delay of one tick, one input port, no evidence
+        # the usual output: one delay, one input port, no evidence
         self._short_routes = {
-            name: (np.ndarray if isinstance(kind, ArraySpec) else kind, admit, groups[0][1], groups[0][2])
+            name: (np.ndarray if isinstance(kind, ArraySpec) else kind, admit, *groups[0])
             for name, (kind, admit, evidence, groups) in self._routes.items()
-            if not evidence and len(groups) == 1 and groups[0][0] == 1
+            if not evidence and len(groups) == 1
         }
 
     # ---------------------------------------------------------------------------- messages
@@ -120,7 +120,7 @@ class Context:
             EvidenceMissing: The output demands `because`.
         """
         try:
-            kind, admit, port, receivers = self._short_routes[output]
+            kind, admit, delay, port, receivers = self._short_routes[output]
         except KeyError:
             return self._send_with_care(output, payload, because)
         if because or type(payload) is not kind:
@@ -134,7 +134,7 @@ class Context:
         self._next = message + 1
         calendar = self._calendar
         envelope = (calendar.now, message, port, payload, self._cause)
-        mail = calendar.soon
+        mail = calendar.soon if delay == 1 else calendar.due(calendar.now + delay)
         for receiver in receivers:
             if receiver in mail:
                 mail[receiver].append(envelope)

@@ -148,14 +148,14 @@ class Scheduler:
         pass on a token spends most of its time in these lines.
         """
         calendar, plan, effects, chores = self.calendar, self._plan, self.effects, self.when_closed
-        backlogs, least_limit, delivered = self.limits.backlogs, self.limits.least, 0
+        backlogs, least_limit, unsorted, delivered = self.limits.backlogs, self.limits.least, calendar.unsorted, 0
         encode, buffer_of, settle = self.recorder.encode, self.recorder.buffer_of, self.recorder.settle
         try:
             while mail := calendar.soon:
                 tick = calendar.now + 1
                 if tick > until:
                     break
-                if len(mail) > 1 or not calendar.is_plain or backlogs or effects.open:
+                if len(mail) > 1 or unsorted or backlogs or effects.open:
                     self._run_tick(tick)
                     continue
                 position, inbox = mail.popitem()
@@ -163,7 +163,10 @@ class Scheduler:
                     mail[position] = inbox
                     self._run_tick(tick)
                     continue
-                calendar.now = tick
+                if calendar.is_plain:
+                    calendar.now = tick
+                else:
+                    calendar.turn(tick, mail)
                 try:
                     record = encode((tick, position, inbox))
                 except NOT_CANONICAL as error:
