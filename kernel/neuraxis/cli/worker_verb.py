@@ -45,6 +45,7 @@ def worker(
     from neuraxis.cli.terminal import tell_operator
     from neuraxis.cluster.epoch import transport_of
     from neuraxis.cluster.folder import processes_of, read_plan
+    from neuraxis.cluster.local import LOOKS_ALONE, Local
     from neuraxis.cluster.member import REPLACED
     from neuraxis.cluster.status import stable_tick
     from neuraxis.cluster.worker import await_merge, await_plan, leashed, pin, serve
@@ -58,11 +59,12 @@ def worker(
     plan = read_plan(run)
     me = index if index is not None else _own_index()
     _require_worker(me, len(plan.workers))
-    if is_child:
-        pin(me, len(plan.workers))
     number = incarnation if incarnation is not None else len(processes_of(run, me)) + 1
     tick = from_tick if from_tick is not None else stable_tick(run)
-    left = serve(run, me, number, tick, transport_of(transport or plan.transport))
+    way = transport_of(transport or plan.transport)
+    if is_child and pin(me, len(plan.workers)) and isinstance(way, Local):
+        way.looks = LOOKS_ALONE
+    left = serve(run, me, number, tick, way)
     if left:
         print(f"worker {me} leaves: {left}")
     if wait is not None and left != REPLACED:

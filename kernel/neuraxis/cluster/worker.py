@@ -130,15 +130,17 @@ def _running_actor(thread: int) -> str | None:
     return None
 
 
-def pin(me: int, workers: int) -> None:
-    """Keep the workers of one host on cores of their own, where there are enough.
+def pin(me: int, workers: int) -> bool:
+    """Keep the workers of one host on cores of their own, where there are enough. Returns whether there are.
 
     Else the system wakes a worker on the core of the one that sent it something, which then waits while another core
     has nothing to do: with two workers on two cores a third of the time.
     """
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-    if workers <= len(cores):
-        os.sched_setaffinity(0, cores[me - 1 :: workers])
+    if workers > len(cores):
+        return False
+    os.sched_setaffinity(0, cores[me - 1 :: workers])
+    return True
 
 
 def leashed() -> bool:
