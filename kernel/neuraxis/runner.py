@@ -121,11 +121,21 @@ class Runner:
                 log.error("actor failed to close", extra={"actor": path, "error": told(error)})
 
     def begin(self, history: History, snapshot: Snapshot | None) -> None:
-        """Bring the run to where its recorded past ends; for a new run, to the end of tick 0."""
-        self.scheduler.effects.recall(set(history.intents), history.outcomes(), only=False)
-        replay(self.scheduler, history, snapshot)
+        """Bring the run to where its recorded past ends; for a new run, to the end of tick 0.
+
+        Where workers stopped at different ticks, an outcome may be known behind an input of the scenario that was
+        not given yet: it is given in its tick.
+        """
+        scheduler = self.scheduler
+        scheduler.effects.recall(set(history.intents), history.outcomes(), only=False)
         done = sum(1 for record in history.inputs if record.scripted)
         self._scripted = deque(sorted(self._blueprint.inputs, key=lambda each: each.tick)[done:])
+        end = max(history.last_tick(), 0 if snapshot is None else snapshot.tick)
+        replay(scheduler, history, snapshot, until=0 if snapshot is None else snapshot.tick)
+        while self._scripted and self._scripted[0].tick < end:
+            replay_on(scheduler, history, until=self._scripted[0].tick, with_last_inputs=True)
+            self._inject_scripted()
+        replay_on(scheduler, history, until=end, with_last_inputs=True)
         self._inject_scripted()
 
     def begin_part(self, history: History, snapshot: Snapshot | None) -> None:

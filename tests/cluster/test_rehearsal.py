@@ -12,6 +12,8 @@ import pytest
 from neuraxis.cluster.folder import open_part
 from neuraxis.cluster.plan import ALL_SHARDS, Plan, cut, window_of
 from neuraxis.cluster.rehearsal import Rehearsal, Weather
+from neuraxis.journal.log import MemorySink
+from neuraxis.journal.record import InputRecord, OutcomeRecord, Resumed
 from neuraxis.launch import Opened, new_sink, open_scenario
 from neuraxis.scheduler import state
 from neuraxis.simulation import Simulation
@@ -153,3 +155,32 @@ def test_twenty_random_partitions_of_each_scenario_have_the_same_bits(tmp_path: 
     else:
         opened = open_scenario(ROOT / "scenarios" / f"{name}.toml", overrides=[f"scenario.until={until}"])
     _same(opened, tmp_path, range(20), STORM)
+
+
+def test_an_outcome_that_is_known_behind_an_input_does_not_let_it_come_late(tmp_path: Path) -> None:
+    opened = web(tmp_path, nodes=40, until=100)
+    with Simulation(opened.blueprint, wiring=opened.blueprint.wire()) as sim:
+        sim.advance(until=20)
+        snapshot = sim.snapshot()
+        sim.advance(until=60)
+        records = sim.records()
+    # so it is after a kill: one worker was at tick 60, the one that gives the input of tick 40 at tick 20
+    known = [each for each in records if not (isinstance(each, InputRecord) and each.tick > 20)]
+    assert len(known) == len(records) - 1
+    assert any(isinstance(each, OutcomeRecord) and each.due > 41 for each in known)
+    sink = MemorySink()
+    for each in known:
+        sink.append(each)
+    with Simulation.resumed(
+        opened.blueprint,
+        opened.blueprint.wire(),
+        known,
+        sink,
+        snapshot=snapshot,
+        folder=tmp_path / "run",
+        plugins=None,
+        settings=opened.settings,
+        mark=Resumed(60),
+    ) as again:
+        again.advance(until=100)
+        assert again.digest == alone(opened)[0]
