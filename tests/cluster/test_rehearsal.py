@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from neuraxis.cluster.folder import open_part
+from neuraxis.cluster.epoch import merge_left_behind
+from neuraxis.cluster.folder import open_part, write_plan
 from neuraxis.cluster.plan import ALL_SHARDS, Plan, cut, window_of
 from neuraxis.cluster.rehearsal import Rehearsal, Weather
 from neuraxis.journal.log import MemorySink
 from neuraxis.journal.record import InputRecord, OutcomeRecord, Resumed
-from neuraxis.launch import Opened, new_sink, open_scenario
+from neuraxis.launch import Opened, new_sink, open_scenario, resume_run
 from neuraxis.scheduler import state
-from neuraxis.simulation import Simulation
+from neuraxis.simulation import Simulation, header_of
 from neuraxis.trace.digest import ChainState, DigestRecorder
 
 from .graphs import ROOT, write_web
@@ -39,11 +40,11 @@ def rehearsal_of(
     """Return a run over several workers in one thread, ready to begin in a folder of its own."""
     blueprint, wiring = opened.blueprint, opened.resolved.wiring
     messages = blueprint.messages(wiring)
-    with Simulation(blueprint, wiring=blueprint.wire()) as sim:
-        sink = new_sink(run, messages, opened.plugins, durable=False)
-        sink.append(sim.header())
-        sink.close()
+    sink = new_sink(run, messages, opened.plugins, durable=False)
+    sink.append(header_of(run.name, blueprint, wiring, opened.settings, opened.plugins.lock()))
+    sink.close()
     plan = Plan(1, owners, window_of(wiring, owners), opened.resolved.until, 1_000, None, "rehearsal", "run")
+    write_plan(run, plan)
     open_one = partial(
         open_part, run, plan, blueprint=blueprint, settings=opened.settings, plugins=opened.plugins, messages=messages
     )
@@ -155,6 +156,24 @@ def test_twenty_random_partitions_of_each_scenario_have_the_same_bits(tmp_path: 
     else:
         opened = open_scenario(ROOT / "scenarios" / f"{name}.toml", overrides=[f"scenario.until={until}"])
     _same(opened, tmp_path, range(20), STORM)
+
+
+def test_a_run_that_is_cut_off_at_any_turn_goes_on_alone_to_the_same_bits(tmp_path: Path) -> None:
+    opened = web(tmp_path, nodes=40, until=60)
+    digest, _, figures = alone(opened)
+    went_on_from = set()
+    for turns in range(10, 250, 12):
+        run = tmp_path / f"run-{turns}"
+        weather = Weather(delay=0.1, ask=0.5)
+        rehearsal = rehearsal_of(opened, run, at_random(2 + turns % 3, turns), seed=turns, weather=weather)
+        rehearsal.run(turns)
+        rehearsal.close()
+        assert merge_left_behind(run)
+        with resume_run(run).simulation as sim:
+            went_on_from.add(sim.tick)
+            sim.advance(until=60)
+            assert (sim.digest, sim.figures()) == (digest, figures), turns
+    assert len(went_on_from) > 5
 
 
 def test_an_outcome_that_is_known_behind_an_input_does_not_let_it_come_late(tmp_path: Path) -> None:

@@ -201,6 +201,7 @@ def test_one_process_compiles_more_kinds_of_modules_than_torch_expects(
 
 
 @pytest.mark.prove
+@pytest.mark.timeout(7_200)
 def test_all_fifty_compile_save_verify_load_run_and_learn(tmp_path: Path) -> None:
     library, cache = str(tmp_path / "library.sqlite"), str(tmp_path / "cache")
     for entry in CATALOGUE.values():

@@ -115,13 +115,16 @@ class Rehearsal:
             box[:] = [each for each in box if each[0] > self._now]
         return due
 
-    def run(self) -> None:
+    def run(self, turns: int = TURNS_MAX) -> None:
         """Run to the end.
+
+        Args:
+            turns: After as many, all that computes is gone, the conductor, too; what was written stays.
 
         Raises:
             NeuraxisError: A member cannot go on; or nothing comes to an end.
         """
-        for _ in range(TURNS_MAX):
+        for _ in range(turns):
             self._now += TURN_S
             for worker, member in self._members.items():
                 for frame in self._due(worker):
@@ -132,6 +135,8 @@ class Rehearsal:
             if all(member.state == "leaving" for member in self._members.values()):
                 return
             self._conduct()
+        if turns < TURNS_MAX:
+            return
         raise WorkerLost(
             worker=0, reason=f"the rehearsal came to no end in {TURNS_MAX} turns", remedy="Run it again with its seed."
         )
