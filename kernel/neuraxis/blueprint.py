@@ -114,25 +114,21 @@ class History:
         return max([each.tick for each in self.inputs] + [each.due - 1 for each in self._outcomes], default=0)
 
 
-def replay(scheduler: Scheduler, history: History, snapshot: Snapshot | None, *, until: int | None = None) -> None:
-    """Bring a new scheduler to where the recorded past ends.
+def replay(scheduler: Scheduler, history: History, snapshot: Snapshot | None, *, until: int) -> None:
+    """Bring a new scheduler through the recorded past.
 
     Args:
         scheduler: Built from the run's blueprint, not started, with `effects.recall` done.
         history: The past.
         snapshot: Where to begin; None is the beginning of the run.
-        until: Tick to end at; None is the last one that the records prove.
+        until: Tick to end at.
     """
     if snapshot is None:
         scheduler.start()
         scheduler.advance(0)
     else:
         state.restore(scheduler, snapshot.state)
-    if until is None:
-        end = max(scheduler.calendar.now, history.last_tick())
-        replay_on(scheduler, history, until=end, with_last_inputs=True)
-    else:
-        replay_on(scheduler, history, until=until)
+    replay_on(scheduler, history, until=until)
 
 
 def replay_on(scheduler: Scheduler, history: History, *, until: int, with_last_inputs: bool = False) -> None:

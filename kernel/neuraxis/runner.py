@@ -130,8 +130,9 @@ class Runner:
         scheduler.effects.recall(set(history.intents), history.outcomes(), only=False)
         done = sum(1 for record in history.inputs if record.scripted)
         self._scripted = deque(sorted(self._blueprint.inputs, key=lambda each: each.tick)[done:])
-        end = max(history.last_tick(), 0 if snapshot is None else snapshot.tick)
-        replay(scheduler, history, snapshot, until=0 if snapshot is None else snapshot.tick)
+        first = 0 if snapshot is None else snapshot.tick
+        end = max(first, history.last_tick())
+        replay(scheduler, history, snapshot, until=first)
         while self._scripted and self._scripted[0].tick < end:
             replay_on(scheduler, history, until=self._scripted[0].tick, with_last_inputs=True)
             self._inject_scripted()
