@@ -1,6 +1,6 @@
 """The network of the policy: a heterogeneous graph network in PyTorch Geometric.
 
-    encode      by kind of node: linear; then GELU, layer norm
+    encode      by kind of node: linear, GELU, layer norm
     2 × SAGE    256 wide, weights of their own for each relation, residual (Hamilton et al. 2017)
     2 × GAT     128 wide, 4 heads averaged, over all relations at once; an edge tells its relation, strength, flow
                 and distance; residual (Veličković et al. 2018)
@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import math
 import warnings
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Final, final
@@ -46,58 +47,6 @@ HEADS: Final = {"policy": PLACES, "risk": 5, "value": 1, "numbers": 4, "blend": 
 POLICIES_KEPT: Final = 4
 """Loaded networks that a process keeps: the one that decides, its successor, its predecessor, and one more."""
 
-KINDS: Final = tuple(NODES)
-_ends = np.cumsum([2 * width + 1 for width in NODES.values()]).tolist()
-COLUMNS: Final = {
-    kind: slice(end - 2 * width - 1, end) for (kind, width), end in zip(NODES.items(), _ends, strict=True)
-}
-"""Where a kind of node has its values, its masks, and a one."""
-COLUMN_COUNT: Final = int(_ends[-1])
-
-
-@final
-class Union:
-    """A graph with all of its relations as one.
-
-    Made by numpy: dozens of tiny operations cost torch ten times as much.
-
-    Attributes:
-        spans: First and last node of each kind, among all nodes.
-        x: (nodes, `COLUMN_COUNT`): each kind has columns of its own, and zeros in all others.
-        ends: (2, edges): from and to, among all nodes.
-        features: (edges, 3 + relations): what is told about edges, beside their relation.
-        rows: (2, edges): from, among all nodes; to, among rows with one for each node and relation that leads to it.
-        row_count: How many rows there are.
-        beside: For each kind (nodes, 1 + relations that lead to it): the node itself and its rows, where all rows
-            stand behind all nodes.
-    """
-
-    def __init__(self, graph: StateGraph) -> None:
-        sizes = dict(zip(KINDS, (len(each) for each in graph.values), strict=True))
-        self.spans, count = {}, 0
-        for kind, size in sizes.items():
-            self.spans[kind] = (count, count + size)
-            count += size
-        x = np.zeros((count, COLUMN_COUNT), dtype=np.float32)
-        for kind, values, mask in zip(KINDS, graph.values, graph.masks, strict=True):
-            x[slice(*self.spans[kind]), COLUMNS[kind]] = np.hstack([values, mask, np.ones((len(values), 1))])
-        ends, rows, self.row_count = [], [], 0
-        beside = {kind: [np.arange(*span)] for kind, span in self.spans.items()}
-        for (start, _, end), each in zip(RELATIONS, graph.edges, strict=True):
-            ends.append(each + np.array([[self.spans[start][0]], [self.spans[end][0]]]))
-            rows.append(each[1] + self.row_count)
-            first = count + self.row_count
-            beside[end].append(np.arange(first, first + sizes[end]))
-            self.row_count += sizes[end]
-        joined = np.concatenate(ends, axis=1)
-        kinds = np.repeat(np.eye(len(RELATIONS), dtype=np.float32), [each.shape[1] for each in graph.edges], axis=0)
-        features = np.concatenate([np.concatenate(graph.attributes), kinds], axis=1)
-        self.x = torch.from_numpy(x)
-        self.ends = torch.from_numpy(joined)
-        self.rows = torch.from_numpy(np.stack([joined[0], np.concatenate(rows)]))
-        self.features = torch.from_numpy(features)
-        self.beside = {kind: torch.from_numpy(np.stack(each, axis=1)) for kind, each in beside.items()}
-
 
 class Sage(nn.Module):
     """GraphSAGE by relation: what a node is, beside the mean of its neighbours by each relation that leads to it.
@@ -109,14 +58,54 @@ class Sage(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.mean = SimpleConv(aggr="mean")
-        leading = {kind: sum(end == kind for _, _, end in RELATIONS) for kind in KINDS}
-        self.joins = nn.ModuleDict({f"{kind}_": nn.Linear(WIDE * (1 + leading[kind]), WIDE) for kind in KINDS})
+        self.joins = nn.ModuleDict({f"{kind}_": nn.Linear(WIDE * (1 + len(_leading_to(kind))), WIDE) for kind in NODES})
 
-    def forward(self, every: Tensor, union: Union) -> Tensor:
+    def forward(self, every: Tensor, union: _Union) -> Tensor:
         """Return (all nodes, `WIDE`)."""
         means = self.mean((every, None), union.rows, size=(len(every), union.row_count))
-        both = torch.cat([every, means])
-        return torch.cat([self.joins[f"{kind}_"](both[rows].flatten(1)) for kind, rows in union.beside.items()])
+        new = []
+        for kind, (start, stop) in union.spans.items():
+            beside = [means[first : first + stop - start] for first in union.firsts[kind]]
+            new.append(self.joins[f"{kind}_"](torch.cat([every[start:stop], *beside], dim=1)))
+        return torch.cat(new)
+
+
+@final
+class _Union:
+    """All relations of a graph as one.
+
+    Attributes:
+        spans: First and last node of each kind, among all nodes.
+        ends: (2, edges): from and to, among all nodes.
+        features: (edges, 3 + relations): what is told about edges, beside their relation.
+        rows: (2, edges): from, among all nodes; to, among rows with one for each node and relation that leads to it.
+        row_count: How many rows there are.
+        firsts: First row of each relation that leads to a kind.
+    """
+
+    def __init__(self, sizes: Mapping[str, int], edges: Sequence[Tensor], told: Sequence[Tensor]) -> None:
+        self.spans, self.row_count, count = {}, 0, 0
+        for kind, size in sizes.items():
+            self.spans[kind] = (count, count + size)
+            count += size
+        self.firsts: dict[str, list[int]] = {kind: [] for kind in sizes}
+        ends, rows = [], []
+        # by numpy, on the same memory: dozens of tiny operations cost torch ten times as much
+        pairs = [each.numpy() for each in edges]
+        for (start, _, end), each in zip(RELATIONS, pairs, strict=True):
+            ends.append(each + np.array([[self.spans[start][0]], [self.spans[end][0]]]))
+            rows.append(each[1] + self.row_count)
+            self.firsts[end].append(self.row_count)
+            self.row_count += sizes[end]
+        joined = np.concatenate(ends, axis=1)
+        self.ends = torch.from_numpy(joined)
+        self.rows = torch.from_numpy(np.stack([joined[0], np.concatenate(rows)]))
+        kinds = np.repeat(np.eye(len(RELATIONS), dtype=np.float32), [each.shape[1] for each in pairs], axis=0)
+        self.features = torch.cat([torch.cat(list(told)), torch.from_numpy(kinds)], dim=1)
+
+
+def _leading_to(kind: str) -> tuple[str, ...]:
+    return tuple(name for _, name, end in RELATIONS if end == kind)
 
 
 class PolicyNetwork(nn.Module):
@@ -124,8 +113,12 @@ class PolicyNetwork(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        # one matrix, of which each kind of node sees its own columns
-        self.encoder = nn.Sequential(nn.Linear(COLUMN_COUNT, WIDE, bias=False), nn.GELU(), nn.LayerNorm(WIDE))
+        self.encoders = nn.ModuleDict(
+            {
+                f"{kind}_": nn.Sequential(nn.Linear(2 * width, WIDE), nn.GELU(), nn.LayerNorm(WIDE))
+                for kind, width in NODES.items()
+            }
+        )
         self.sages = nn.ModuleList(Sage() for _ in range(2))
         self.bridge = nn.Linear(WIDE, NARROW)
         self.attentions = nn.ModuleList(_attention(width) for width in (WIDE, NARROW))
@@ -134,9 +127,16 @@ class PolicyNetwork(nn.Module):
         self.seed_head = nn.Linear(NARROW, 1)
         self.blueprint_head = nn.Linear(NARROW, 1)
 
-    def forward(self, union: Union) -> dict[str, Tensor]:
-        """Return what the heads say: names of `HEADS`, and `seeds` (n,), `blueprints` (m,)."""
-        every = self.encoder(union.x)
+    def forward(self, x: Sequence[Tensor], edges: Sequence[Tensor], told: Sequence[Tensor]) -> dict[str, Tensor]:
+        """Return what the heads say: names of `HEADS`, and `seeds` (n,), `blueprints` (m,).
+
+        Args:
+            x: (nodes, 2 · features) for each kind: values, then masks.
+            edges: (2, edges) for each relation.
+            told: (edges, 3) for each relation.
+        """
+        every = torch.cat([self.encoders[f"{kind}_"](each) for kind, each in zip(NODES, x, strict=True)])
+        union = _Union({kind: len(each) for kind, each in zip(NODES, x, strict=True)}, edges, told)
         for sage in self.sages:
             every = every + self.dropout(torch.relu(sage(every, union)))
         attended = self.attentions[0](every, union.ends, union.features)
@@ -176,9 +176,7 @@ def fresh(seed: int) -> PolicyNetwork:
         for name, parameter in network.named_parameters():
             if parameter.dim() > 1:
                 draws = Stream(stream_key(seed, "policy", name)).at(0).random(parameter.numel())
-                # a node has zeros in the columns of other kinds
-                fan_in = 2 * max(NODES.values()) if name.startswith("encoder.") else parameter.shape[-1]
-                bound = math.sqrt(3 / fan_in) * (0.1 if name.startswith("heads.") else 1.0)
+                bound = math.sqrt(3 / parameter.shape[-1]) * (0.1 if name.startswith("heads.") else 1.0)
                 values = ((2 * draws - 1) * bound).astype(np.float32).reshape(tuple(parameter.shape))
                 parameter.copy_(torch.from_numpy(values))
             elif name.endswith("bias"):
@@ -233,5 +231,12 @@ def infer(network: PolicyNetwork, graph: StateGraph) -> dict[str, np.ndarray]:
     Determinism: machine; no dropout, no gradient.
     """
     with torch.inference_mode():
-        found = network(Union(graph))
+        x = [
+            torch.from_numpy(np.concatenate([values, mask.astype(np.float32)], axis=1))
+            for values, mask in zip(graph.values, graph.masks, strict=True)
+        ]
+        # arrays of messages are read-only; torch wants its own
+        edges = [torch.from_numpy(each.copy()) for each in graph.edges]
+        told = [torch.from_numpy(each.copy()) for each in graph.attributes]
+        found = network(x, edges, told)
         return {name: each.double().numpy() for name, each in found.items()}
