@@ -187,6 +187,21 @@ def test_actors_draw_different_numbers_and_so_do_seeds() -> None:
     assert len({str(each) for each in drawn(graph)}) == 11
 
 
+def test_actors_draw_the_same_where_they_ask_for_common_numbers() -> None:
+    class Compared(Gambler):
+        @on_timer("again")
+        def draw(self, context: Context) -> None:
+            common = context.stream("luck", common=True).raw(3).tolist()
+            assert context.stream("luck").raw(3).tolist() != common  # its own stream of that name is another
+            self.drawn.append(common)
+            context.wake(1, "again")
+
+    graph = Graph("compared")
+    for path in ("g", "h"):
+        graph.add(path, Compared)
+    assert drawn(graph) == drawn(graph, path="h") != drawn(graph, seed=1)
+
+
 def test_order_of_actors_in_a_tick_changes_no_draw() -> None:
     def reverse(scheduler: Any) -> None:
         scheduler.shuffle = lambda _tick, order: list(reversed(order))

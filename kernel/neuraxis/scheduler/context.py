@@ -87,7 +87,7 @@ class Context:
         }
         self._members = members
         self._draws_as, self._row = (self.path, ROW_OF_SINGLE) if row_of is None else (row_of[0], row_of[1] + 1)
-        self._streams: dict[str, Stream] = {}
+        self._streams: dict[tuple[str, str], Stream] = {}
         self._next: int = first_id(position)
         self._cause: Any = None
         self._routes = {
@@ -216,11 +216,18 @@ class Context:
 
     # --------------------------------------------------------------------------- randomness
 
-    def stream(self, name: str) -> Stream:
-        """Return the actor's random stream of that name, positioned in this tick."""
-        stream = self._streams.get(name)
+    def stream(self, name: str, *, common: bool = False) -> Stream:
+        """Return the actor's random stream of that name, positioned in this tick.
+
+        Args:
+            name: Of the stream.
+            common: Draw what every actor draws that asks for this name so, whatever its path: common random numbers,
+                by which actors can be compared that should meet the same chance.
+        """
+        drawn_as, row = ("", ROW_OF_SINGLE) if common else (self._draws_as, self._row)
+        stream = self._streams.get((drawn_as, name))
         if stream is None:
-            stream = self._streams[name] = Stream(stream_key(self._seed, self._draws_as, name), row=self._row)
+            stream = self._streams[drawn_as, name] = Stream(stream_key(self._seed, drawn_as, name), row=row)
         return stream.at(self.tick)
 
     def rows(self, name: str, draws: int = 1) -> np.ndarray:
