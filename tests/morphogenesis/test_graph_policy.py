@@ -90,13 +90,7 @@ def test_every_weight_can_learn(sim: Simulation) -> None:
     graph = told(sim, "decisions")[0].graph
     made = network.fresh(1)
     with torch.enable_grad():
-        tables = [
-            torch.from_numpy(np.concatenate([values, mask.astype(np.float32)], axis=1))
-            for values, mask in zip(graph.values, graph.masks, strict=True)
-        ]
-        edges = [torch.from_numpy(each.copy()) for each in graph.edges]
-        told_by = [torch.from_numpy(each.copy()) for each in graph.attributes]
-        sum(each.square().sum() for each in made(tables, edges, told_by).values()).backward()
+        sum(each.square().sum() for each in made(network.Union(graph)).values()).backward()
     silent = [name for name, each in made.named_parameters() if each.grad is None or not each.grad.any()]
     assert silent == []
 

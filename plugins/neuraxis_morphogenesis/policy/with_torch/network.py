@@ -1,7 +1,7 @@
 """The network of the policy: a heterogeneous graph network in PyTorch Geometric.
 
-    encode      by kind of node: linear, GELU, layer norm
-    2 × SAGE    256 wide, weights of their own for each relation, residual (Hamilton et al. 2017)
+    encode      by kind of node: linear; then GELU, layer norm
+    2 × SAGE    256 wide, a vector for each relation, residual (Hamilton et al. 2017)
     2 × GAT     128 wide, 4 heads averaged, over all relations at once; an edge tells its relation, strength, flow
                 and distance; residual (Veličković et al. 2018)
     heads       policy 32, risk 5, value 1, numbers 4 (tanh), blend 3, schedule 2, breaker 2; a score for each
@@ -17,7 +17,6 @@ from __future__ import annotations
 import hashlib
 import math
 import warnings
-from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Final, final
@@ -37,7 +36,7 @@ from neuraxis_morphogenesis.policy.inference import registry_digest
 
 with warnings.catch_warnings():  # while it loads, it calls what torch 2.13 warns of
     warnings.simplefilter("ignore", DeprecationWarning)
-    from torch_geometric.nn import GATConv, SimpleConv
+    from torch_geometric.nn import GATConv, MessagePassing
 
 WIDE: Final = 256
 NARROW: Final = 128
@@ -47,65 +46,75 @@ HEADS: Final = {"policy": PLACES, "risk": 5, "value": 1, "numbers": 4, "blend": 
 POLICIES_KEPT: Final = 4
 """Loaded networks that a process keeps: the one that decides, its successor, its predecessor, and one more."""
 
-
-class Sage(nn.Module):
-    """GraphSAGE by relation: what a node is, beside the mean of its neighbours by each relation that leads to it.
-
-    The means of all relations are one pass over the edges, and each kind of node has one matrix for all of its
-    relations side by side, which is the sum of a matrix for each.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.mean = SimpleConv(aggr="mean")
-        self.joins = nn.ModuleDict({f"{kind}_": nn.Linear(WIDE * (1 + len(_leading_to(kind))), WIDE) for kind in NODES})
-
-    def forward(self, every: Tensor, union: _Union) -> Tensor:
-        """Return (all nodes, `WIDE`)."""
-        means = self.mean((every, None), union.rows, size=(len(every), union.row_count))
-        new = []
-        for kind, (start, stop) in union.spans.items():
-            beside = [means[first : first + stop - start] for first in union.firsts[kind]]
-            new.append(self.joins[f"{kind}_"](torch.cat([every[start:stop], *beside], dim=1)))
-        return torch.cat(new)
+_ends = np.cumsum([2 * width + 1 for width in NODES.values()]).tolist()
+COLUMNS: Final = {
+    kind: slice(end - 2 * width - 1, end) for (kind, width), end in zip(NODES.items(), _ends, strict=True)
+}
+"""Where a kind of node has its values, its masks, and a one."""
+COLUMN_COUNT: Final = int(_ends[-1])
 
 
 @final
-class _Union:
-    """All relations of a graph as one.
+class Union:
+    """A graph with all of its relations as one.
+
+    Made by numpy: dozens of tiny operations cost torch ten times as much.
 
     Attributes:
         spans: First and last node of each kind, among all nodes.
+        x: (nodes, `COLUMN_COUNT`): each kind has columns of its own, and zeros in all others.
         ends: (2, edges): from and to, among all nodes.
-        features: (edges, 3 + relations): what is told about edges, beside their relation.
-        rows: (2, edges): from, among all nodes; to, among rows with one for each node and relation that leads to it.
-        row_count: How many rows there are.
-        firsts: First row of each relation that leads to a kind.
+        kinds: (edges,): number of the relation.
+        shares: (edges, 1): 1 / edges of the same relation that lead to the same node.
+        features: (edges, `EDGE_FEATURES` + relations): what is told about edges, beside their relation.
     """
 
-    def __init__(self, sizes: Mapping[str, int], edges: Sequence[Tensor], told: Sequence[Tensor]) -> None:
-        self.spans, self.row_count, count = {}, 0, 0
-        for kind, size in sizes.items():
-            self.spans[kind] = (count, count + size)
-            count += size
-        self.firsts: dict[str, list[int]] = {kind: [] for kind in sizes}
-        ends, rows = [], []
-        # by numpy, on the same memory: dozens of tiny operations cost torch ten times as much
-        pairs = [each.numpy() for each in edges]
-        for (start, _, end), each in zip(RELATIONS, pairs, strict=True):
-            ends.append(each + np.array([[self.spans[start][0]], [self.spans[end][0]]]))
-            rows.append(each[1] + self.row_count)
-            self.firsts[end].append(self.row_count)
-            self.row_count += sizes[end]
+    def __init__(self, graph: StateGraph) -> None:
+        stops = np.cumsum([len(each) for each in graph.values])
+        self.spans = {
+            kind: (int(stop) - len(each), int(stop))
+            for kind, stop, each in zip(NODES, stops, graph.values, strict=True)
+        }
+        x = np.zeros((stops[-1], COLUMN_COUNT), dtype=np.float32)
+        for kind, values, mask in zip(NODES, graph.values, graph.masks, strict=True):
+            x[slice(*self.spans[kind]), COLUMNS[kind]] = np.hstack([values, mask, np.ones((len(values), 1))])
+        ends = [
+            each + np.array([[self.spans[start][0]], [self.spans[end][0]]])
+            for (start, _, end), each in zip(RELATIONS, graph.edges, strict=True)
+        ]
         joined = np.concatenate(ends, axis=1)
+        kinds = np.repeat(np.arange(len(RELATIONS)), [each.shape[1] for each in ends])
+        places = joined[1] * len(RELATIONS) + kinds
+        shares = (1 / np.bincount(places)[places]).astype(np.float32)
+        features = np.hstack([np.concatenate(graph.attributes), np.eye(len(RELATIONS), dtype=np.float32)[kinds]])
+        self.x = torch.from_numpy(x)
         self.ends = torch.from_numpy(joined)
-        self.rows = torch.from_numpy(np.stack([joined[0], np.concatenate(rows)]))
-        kinds = np.repeat(np.eye(len(RELATIONS), dtype=np.float32), [each.shape[1] for each in pairs], axis=0)
-        self.features = torch.cat([torch.cat(list(told)), torch.from_numpy(kinds)], dim=1)
+        self.kinds = torch.from_numpy(kinds)
+        self.shares = torch.from_numpy(shares[:, None])
+        self.features = torch.from_numpy(features)
 
 
-def _leading_to(kind: str) -> tuple[str, ...]:
-    return tuple(name for _, name, end in RELATIONS if end == kind)
+class Sage(MessagePassing):
+    """GraphSAGE that knows relations: what a node is, beside the sum over relations of the mean of its neighbours.
+
+    What a neighbour says is multiplied by a vector of the relation by which it is one (Vashishth et al. 2020). A
+    matrix for each relation would be twenty times as many weights, and fetching them most of a decision's time.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(aggr="sum")
+        self.relations = nn.Parameter(torch.ones(len(RELATIONS), WIDE))
+        self.join = nn.Linear(2 * WIDE, WIDE)
+
+    def forward(self, every: Tensor, union: Union) -> Tensor:
+        """Return (all nodes, `WIDE`)."""
+        beside = self.propagate(union.ends, x=every, relation=self.relations[union.kinds], share=union.shares)
+        result: Tensor = self.join(torch.cat([every, beside], dim=1))
+        return result
+
+    def message(self, x_j: Tensor, relation: Tensor, share: Tensor) -> Tensor:
+        """Return (edges, `WIDE`): what goes along each edge."""
+        return x_j * relation * share
 
 
 class PolicyNetwork(nn.Module):
@@ -113,12 +122,8 @@ class PolicyNetwork(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.encoders = nn.ModuleDict(
-            {
-                f"{kind}_": nn.Sequential(nn.Linear(2 * width, WIDE), nn.GELU(), nn.LayerNorm(WIDE))
-                for kind, width in NODES.items()
-            }
-        )
+        # one matrix, of which each kind of node sees its own columns
+        self.encoder = nn.Sequential(nn.Linear(COLUMN_COUNT, WIDE, bias=False), nn.GELU(), nn.LayerNorm(WIDE))
         self.sages = nn.ModuleList(Sage() for _ in range(2))
         self.bridge = nn.Linear(WIDE, NARROW)
         self.attentions = nn.ModuleList(_attention(width) for width in (WIDE, NARROW))
@@ -127,16 +132,9 @@ class PolicyNetwork(nn.Module):
         self.seed_head = nn.Linear(NARROW, 1)
         self.blueprint_head = nn.Linear(NARROW, 1)
 
-    def forward(self, x: Sequence[Tensor], edges: Sequence[Tensor], told: Sequence[Tensor]) -> dict[str, Tensor]:
-        """Return what the heads say: names of `HEADS`, and `seeds` (n,), `blueprints` (m,).
-
-        Args:
-            x: (nodes, 2 · features) for each kind: values, then masks.
-            edges: (2, edges) for each relation.
-            told: (edges, 3) for each relation.
-        """
-        every = torch.cat([self.encoders[f"{kind}_"](each) for kind, each in zip(NODES, x, strict=True)])
-        union = _Union({kind: len(each) for kind, each in zip(NODES, x, strict=True)}, edges, told)
+    def forward(self, union: Union) -> dict[str, Tensor]:
+        """Return what the heads say: names of `HEADS`, and `seeds` (n,), `blueprints` (m,)."""
+        every = self.encoder(union.x)
         for sage in self.sages:
             every = every + self.dropout(torch.relu(sage(every, union)))
         attended = self.attentions[0](every, union.ends, union.features)
@@ -176,12 +174,19 @@ def fresh(seed: int) -> PolicyNetwork:
         for name, parameter in network.named_parameters():
             if parameter.dim() > 1:
                 draws = Stream(stream_key(seed, "policy", name)).at(0).random(parameter.numel())
-                bound = math.sqrt(3 / parameter.shape[-1]) * (0.1 if name.startswith("heads.") else 1.0)
+                bound = math.sqrt(3 / _fan_in(name, parameter)) * (0.1 if name.startswith("heads.") else 1.0)
                 values = ((2 * draws - 1) * bound).astype(np.float32).reshape(tuple(parameter.shape))
                 parameter.copy_(torch.from_numpy(values))
             elif name.endswith("bias"):
                 parameter.zero_()
     return network.eval()
+
+
+def _fan_in(name: str, parameter: Tensor) -> int:
+    """Return how many numbers a parameter adds up, in an encoder those of the widest kind of node."""
+    if name.endswith(".relations"):
+        return 1
+    return 2 * max(NODES.values()) if name.startswith("encoder.") else parameter.shape[-1]
 
 
 def stored(network: PolicyNetwork) -> bytes:
@@ -231,12 +236,5 @@ def infer(network: PolicyNetwork, graph: StateGraph) -> dict[str, np.ndarray]:
     Determinism: machine; no dropout, no gradient.
     """
     with torch.inference_mode():
-        x = [
-            torch.from_numpy(np.concatenate([values, mask.astype(np.float32)], axis=1))
-            for values, mask in zip(graph.values, graph.masks, strict=True)
-        ]
-        # arrays of messages are read-only; torch wants its own
-        edges = [torch.from_numpy(each.copy()) for each in graph.edges]
-        told = [torch.from_numpy(each.copy()) for each in graph.attributes]
-        found = network(x, edges, told)
+        found = network(Union(graph))
         return {name: each.double().numpy() for name, each in found.items()}
