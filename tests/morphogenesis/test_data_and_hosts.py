@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from neuraxis import Graph, Resource, Simulation
+from neuraxis.codec import pack
 from neuraxis.errors import ExtraMissing, ScenarioInvalid
 from neuraxis_morphogenesis.errors import DataUnusable, NumericsTooLate, PhaseSkipped
 from neuraxis_morphogenesis.trainer.data import labelled, text
@@ -157,6 +158,26 @@ def test_a_host_of_attention_learns_which_character_follows(tmp_path: Path) -> N
 def test_a_budget_of_multiply_adds_ends_the_training(few_signals: Resource) -> None:
     sim = trained(few_signals, width=8, epochs=1000, budget=3 * 400 * (40 * 8 + 64 + 80) * 5.0)
     assert sim.figures()["trainer.epochs"] == 5
+    sample = 3 * (40 * 8 + 64 + 80)
+    sim = trained(few_signals, width=8, epochs=1000, batch=100, budget=sample * 1234.5)
+    assert sim.figures()["trainer.multiply_adds"] == sample * 1234  # the last step takes what the rest pays for
+    sim = trained(few_signals, width=8, epochs=1000, batch=100, budget=sample * 1201.0)
+    assert sim.figures()["trainer.multiply_adds"] == sample * 1200  # one sample is no batch
+
+
+@needs_torch
+def test_trainers_that_are_compared_begin_alike_and_see_the_same_order(few_signals: Resource) -> None:
+    from neuraxis_morphogenesis.trainer.actor import Trainer
+
+    for common in (True, False):
+        graph = Graph("compared", tick="1 s")
+        how = {"data": few_signals, "numerics": "native", "grows": False, "epochs": 3, "common": common}
+        graph.add("one", Trainer, steps_per_tick=3, **how)  # the other one's epochs begin in other ticks
+        graph.add("other", Trainer, steps_per_tick=8, **how)
+        sim = Simulation(graph, seed=2).advance(until=100)
+        assert sim.actor("one").phase == sim.actor("other").phase == "done"
+        one, other = (pack(sim.actor(name).capture()["training"]) for name in ("one", "other"))
+        assert (one == other) is common
 
 
 @needs_torch

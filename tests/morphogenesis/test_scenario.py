@@ -41,9 +41,9 @@ def told(words: list[str], **options: Any) -> dict[str, Any]:
 def test_every_arm_has_the_same_budget_and_a_killed_run_ends_with_the_same_digest(tmp_path: Path) -> None:
     whole = told([*RUN, "--folder", str(tmp_path / "whole")], check=False)
     spent = {arm: whole["figures"][f"{arm}.multiply_adds"] for arm in ARMS}
-    assert min(spent.values()) >= 6.0e7
-    steps = {arm: 3 * 400 * macs for arm, macs in (("small", 744), ("large", 1400), ("plateau_trainer", 1320))}
-    assert all(spent[arm] <= 6.0e7 + step for arm, step in steps.items())  # it ends with the step that spends the rest
+    assert all(0.995 * 6.0e7 < each <= 6.0e7 for each in spent.values())
+    samples = {arm: 3 * macs for arm, macs in (("small", 744), ("large", 1400))}
+    assert all(spent[arm] > 6.0e7 - 2 * sample for arm, sample in samples.items())
     assert whole["determinism"] == "machine"
     folder = tmp_path / "killed"
     process = subprocess.Popen([*RUN, "--folder", str(folder)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -70,7 +70,7 @@ def test_every_arm_has_the_same_budget_and_a_killed_run_ends_with_the_same_diges
 def test_every_arm_learns_and_decides(tmp_path: Path, name: str, budget: str) -> None:
     found = told([*command(name, budget, 400), "--folder", str(tmp_path / "run")], check=False)["figures"]
     for arm in ARMS:
-        assert found[f"{arm}.multiply_adds"] >= float(budget)
+        assert 0.97 * float(budget) < found[f"{arm}.multiply_adds"] <= float(budget)
         assert found[f"{arm}.faults"] == found[f"{arm}.decisions_missed"] == 0
         assert found[f"{arm}.test_accuracy"] > 0.1
     assert found["large.parameters"] > found["small.parameters"]

@@ -347,6 +347,16 @@ def test_pcgrad_trains_host_and_every_seed(few_signals: Resource) -> None:
     assert not any(same(a, b) for a, b in zip(before, after, strict=True))
 
 
+def test_pcgrad_leaves_a_paused_seed_paused(few_signals: Resource) -> None:
+    training = new(few_signals, aggregation="pcgrad")
+    slot = grow(training, stage=Stage.PROBATIONARY)
+    slot.is_paused = True
+    before = weights(slot.module)
+    run(training, 3)
+    assert slot.is_paused
+    assert same(before, weights(slot.module))
+
+
 # ----------------------------------------------------------------------------- distillation
 
 
@@ -374,6 +384,36 @@ def test_the_teacher_is_behind_a_fence(few_signals: Resource) -> None:
     assert training.registry.count(TEACHER) > 0
     training.forget_teacher()
     assert training.registry.count(TEACHER) == 0
+
+
+@pytest.mark.parametrize("aggregation", ["sum", "pcgrad"])
+def test_the_teacher_is_asked_in_every_second_step_and_paid_for(few_signals: Resource, aggregation: str) -> None:
+    taught, alone = (new(few_signals, distil=each, aggregation=aggregation) for each in (0.3, 0.0))
+    spent = []
+    for each in (taught, alone):
+        run(each)
+        grow(each, stage=Stage.BLENDING)
+        before = each.macs
+        run(each, 4)
+        spent.append(each.macs - before)
+    assert spent[0] - spent[1] == 2 * 20 * (40 * 8 + 8 * 8 + 8 * 10)  # without the seed, which it does not know
+    assert not same(weights(taught.network.host), weights(alone.network.host))
+
+
+def test_what_the_teacher_knows_weighs_the_same_however_often_it_is_asked(few_signals: Resource) -> None:
+    pushed = []
+    for every in (1, 4):
+        training = new(few_signals, distil=0.1, distil_every=every, rate=0.0, momentum=0.0)
+        run(training, 3)
+        grow(training, stage=Stage.BLENDING)
+        with torch.no_grad():
+            training.network.host.head.weight.add_(0.1 * torch.sign(training.network.host.head.weight))
+        found = []
+        for _ in range(4):  # the rate is 0: each step sees the same weights
+            run(training)
+            found.append(training.network.host.head.weight.grad.clone())
+        pushed.append(sum(found) / 4)
+    assert torch.allclose(*pushed, atol=1e-5)
 
 
 # ------------------------------------------------------------------------------------- credit
@@ -421,6 +461,20 @@ def test_multiply_adds_are_those_of_the_products(training: Training) -> None:
     before = training.macs
     run(training)
     assert training.macs - before > 3 * 20 * (40 * 8 + 8 * 8 + 8 * 10)
+
+
+def test_every_pass_of_a_step_is_counted(few_signals: Resource) -> None:
+    host, seed = 40 * 8 + 8 * 8 + 8 * 10, 3 * 8 * 8
+    for changes, blend, passes in (
+        ({}, "convex", 3 * (host + 2 * seed)),
+        ({"aggregation": "pcgrad"}, "convex", 3 * (3 * host + 2 * seed)),  # none, the one, the other
+        ({}, "confidence", 3 * (host + 2 * seed) + host + 2 * seed),  # and one more look at how sure the host is
+    ):
+        training = new(few_signals, **changes)
+        for slot in ("block1", "block2"):
+            training.attach(slot, "BP009", {"depth": 1.0}, blend, seed=1)
+            training.enter(slot, Stage.BLENDING, blend_steps=4)
+        assert training.cost == passes
 
 
 # -------------------------------------------------------------------------------------- state

@@ -7,7 +7,7 @@ seeds to settle what is to change. Nothing is changed in the middle of a block.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from neuraxis import (
     parameter,
     state,
 )
+from neuraxis.rng import Stream
 from neuraxis_morphogenesis.contracts import (
     EmergencyLevel,
     EmergencySignal,
@@ -42,6 +43,9 @@ from neuraxis_morphogenesis.trainer.health import IN_A_ROW
 from neuraxis_morphogenesis.trainer.phases import Phase, entered
 from neuraxis_morphogenesis.trainer.report import learning_chart, state_packet, telemetry_packet
 from neuraxis_morphogenesis.trainer.with_torch.numerics import PROFILES, ensure
+
+SAMPLES_MIN: Final = 2
+"""In the last step, which the rest of a budget pays for; a norm over a batch needs two."""
 
 
 class Trainer(Fetcher):
@@ -78,6 +82,10 @@ class Trainer(Fetcher):
     )
     aggregation: str = parameter(str, "sum", choices=("sum", "pcgrad"), help="how losses of several seeds are joined")
     distil: float = parameter(float, 0.0, at_least=0, help="weight of what was known before a graft; 0.3 is usual")
+    distil_every: int = parameter(int, 2, at_least=1, help="steps from one with the teacher to the next")
+    common: bool = parameter(
+        bool, False, help="whether first weights and order are those of all trainers with it, to compare them"
+    )
     grows: bool = parameter(bool, True, help="whether seeds are attached; false for a host of a fixed size")
     healthy_kept: int = parameter(int, 3, at_least=1, help="healthy states that are kept to go back to")
     memory_mb: float = parameter(float, 1024.0, at_least=1, help="memory budget, 10**6 bytes")
@@ -96,6 +104,7 @@ class Trainer(Fetcher):
     phase: str = state("idle")
     epoch: int = state(0)
     cursor: int = state(0)
+    is_cut: bool = state(False)
     order: np.ndarray = state(factory=lambda: np.zeros(0, np.int64))
     waiting: list[SlotOrder] = state(factory=list)
     troubles: dict[str, str] = state(factory=dict)
@@ -137,7 +146,7 @@ class Trainer(Fetcher):
         shape, classes = self._data.shape, self._data.classes
         design = Design(kind=self.host, shape=shape, classes=classes, width=self.width, depth=self.depth)
         names = ("optimiser", "rate", "momentum", "decay", "seed_rate_share", "seed_warmup_epochs", "gradient_max")
-        more = ("isolation", "schedule", "aggregation", "distil", "mode", "cache")
+        more = ("isolation", "schedule", "aggregation", "distil", "distil_every", "mode", "cache")
         config = Config(design=design, **{name: getattr(self, name) for name in (*names, *more)})
         return Training(config, self._data, seed=seed)
 
@@ -160,7 +169,7 @@ class Trainer(Fetcher):
     @on_start
     def begin(self, context: Context) -> None:
         """Draw the weights."""
-        self.training = self._fresh(int(context.stream("weights").raw(1)[0] >> np.uint64(1)))
+        self.training = self._fresh(int(self._stream(context, "weights").raw(1)[0] >> np.uint64(1)))
         if self.modules == "library" and self.grows:
             for site in dict.fromkeys(each.site for each in self.training.network.slots):
                 context.send("site", site)
@@ -172,7 +181,7 @@ class Trainer(Fetcher):
         """Carry out what was ordered, take the steps of a tick, and tell what was measured."""
         self._apply(context)
         if self.cursor == 0:
-            self.order = context.stream("order").permutation(len(self._data.train))
+            self.order = self._stream(context, "order").permutation(len(self._data.train))
         for _ in range(self.steps_per_tick):
             if self._epoch_is_over or self.phase == "halted":
                 break
@@ -187,6 +196,10 @@ class Trainer(Fetcher):
             context.send("evidence", self._evidence(None))
         context.wake(1, "block")
 
+    def _stream(self, context: Context, name: str) -> Stream:
+        """Return a stream of its own, or that of all who compare; then by epochs, as their ticks are not the same."""
+        return context.stream(name, common=True).at(self.epoch) if self.common else context.stream(name)
+
     @property
     def _epoch_is_over(self) -> bool:
         return self._is_spent or self.cursor + self.batch > len(self._data.train)
@@ -196,12 +209,23 @@ class Trainer(Fetcher):
         return len(self._data.train) // self.batch
 
     @property
+    def _affordable(self) -> int:
+        """Samples that the rest of the budget pays for."""
+        return int((self.budget - self.training.macs) / self.training.cost)
+
+    @property
     def _is_spent(self) -> bool:
-        return bool(0 < self.budget <= self.training.macs)
+        return self.budget > 0 and (self.is_cut or self._affordable < SAMPLES_MIN)
 
     def _step(self, context: Context) -> None:
         indices = self.order[self.cursor : self.cursor + self.batch]
         self.cursor += self.batch
+        if self.budget > 0:
+            affordable = self._affordable
+            self.is_cut = affordable < self.batch
+            if affordable < SAMPLES_MIN:
+                return
+            indices = indices[:affordable]
 
         def permutations(count: int) -> list[list[int]]:
             return [context.stream("pairs").permutation(count).tolist() for _ in range(count)]

@@ -41,6 +41,7 @@ class Config(Struct, frozen=True, kw_only=True):
         isolation, schedule: Of all slots.
         aggregation: `sum`, or `pcgrad` for a loss of each live seed on the host.
         distil: Weight of what the network knew before a graft; 0 for off.
+        distil_every: Steps from one with the teacher to the next, in which it weighs as much more.
         mode, cache: Whether modules of seeds are run as they are, or compiled; and where machine code is kept.
     """
 
@@ -56,6 +57,7 @@ class Config(Struct, frozen=True, kw_only=True):
     schedule: str = "sigmoid"
     aggregation: str = "sum"
     distil: float = 0.0
+    distil_every: int = 2
     mode: Mode = "eager"
     cache: str = ""
 

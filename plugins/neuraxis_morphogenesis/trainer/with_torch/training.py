@@ -50,7 +50,8 @@ class Training(Growth):
         data: What it learns from.
         optimisers: One for each owner.
         step: Optimiser steps done, also those that were refused.
-        macs: Multiply-adds of training so far: three times those of the forward pass, for forward and backward.
+        macs: Multiply-adds of training so far: three times those of the forward pass, for forward and backward, and
+            those of the teacher, which has no backward pass.
         faults: What went wrong, by name, and how often.
         rate_factor: What all learning rates are multiplied by.
     """
@@ -100,8 +101,8 @@ class Training(Growth):
         """
         inputs = torch.from_numpy(self.data.train.inputs[indices])
         labels = torch.from_numpy(self.data.train.labels[indices])
+        self.macs += len(indices) * self.cost
         self.step += 1
-        self.macs += 3.0 * len(indices) * (self._host_macs + sum(self._macs_in_step()))
         self.network.train(True)
         owners = self.network.owners()
         for parameters in owners.values():
@@ -120,8 +121,31 @@ class Training(Growth):
             self.faults[fault] = self.faults.get(fault, 0) + 1
         return fault
 
-    def _macs_in_step(self) -> list[int]:
-        return [self._macs_of(each) for each in self.network.slots if each.computes]
+    @property
+    def cost(self) -> float:
+        """Multiply-adds of a sample in the next step, over all of its passes."""
+        slots = self.network.slots
+        live = self._live() if self.config.aggregation == "pcgrad" else []
+        in_each = self._host_macs + sum(self._macs_of(each) for each in slots if each.computes and each not in live)
+        forward = (1 + len(live)) * in_each + sum(map(self._macs_of, live))
+        cost = 3.0 * forward
+        if any(each.is_weighed for each in slots):  # by one more look in each pass, with every module
+            modules = sum(self._macs_of(each) for each in slots if each.module is not None)
+            cost += (1 + len(live)) * (self._host_macs + modules)
+        return cost + (self._macs_of_teacher() if self._teaches(self.step + 1) else 0)
+
+    def _live(self) -> list[Slot]:
+        return [each for each in self.network.slots if each.learns and each.stage in LIVE]
+
+    def _teaches(self, step: int) -> bool:
+        """Whether the teacher is asked in a step. Not in each: that would make training a third slower."""
+        return self.teacher is not None and step % self.config.distil_every == 0
+
+    def _macs_of_teacher(self) -> int:
+        assert self.teacher is not None, "only who teaches is counted"
+        if self.teacher.macs is None:
+            self.teacher.macs = multiply_adds(self.teacher, torch.from_numpy(self.data.train.inputs[:1]))
+        return self.teacher.macs
 
     def _macs_of(self, slot: Slot) -> int:
         """Return the multiply-adds of a seed, counted when it first computes: a graft must not hold up the boundary."""
@@ -133,24 +157,37 @@ class Training(Growth):
 
     def _backward(self, inputs: Tensor, labels: Tensor, orders: Any) -> float:
         """Fill in all gradients. Returns the loss."""
-        live = [each for each in self.network.slots if each.module is not None and each.stage in LIVE]
+        known = self._known(inputs)
+        live = self._live()
         if self.config.aggregation == "pcgrad" and live:
-            return self._backward_apart(inputs, labels, live, orders)
+            return self._backward_apart(inputs, labels, known, live, orders)
         logits = self.network.logits(inputs)
         loss = loss_of(logits, labels)
-        total = loss
-        if self.teacher is not None:
-            with torch.no_grad():
-                known = self.teacher(inputs)
-            total = loss + self.config.distil * distillation(
-                logits.reshape(-1, logits.shape[-1]), known.reshape(-1, known.shape[-1])
-            )
-        value = float(total.detach())
-        if math.isfinite(value):
+        total = loss + self._taught(logits, known)
+        value = float(loss.detach())
+        if math.isfinite(float(total.detach())):
             total.backward()
-        return value
+            return value
+        return math.nan
 
-    def _backward_apart(self, inputs: Tensor, labels: Tensor, live: list[Slot], orders: Any) -> float:
+    def _known(self, inputs: Tensor) -> Tensor | None:
+        """Return the logits of the teacher, in steps in which it is asked."""
+        if self.teacher is None or not self._teaches(self.step):
+            return None
+        with torch.no_grad():
+            known: Tensor = self.teacher(inputs)
+        return known
+
+    def _taught(self, logits: Tensor, known: Tensor | None) -> Tensor | float:
+        """Return the loss beside what the teacher knows."""
+        if known is None:
+            return 0.0
+        beside = distillation(logits.reshape(-1, logits.shape[-1]), known.reshape(-1, known.shape[-1]))
+        return self.config.distil * self.config.distil_every * beside
+
+    def _backward_apart(
+        self, inputs: Tensor, labels: Tensor, known: Tensor | None, live: list[Slot], orders: Any
+    ) -> float:
         """Fill in gradients of a loss with each live seed alone, and one without any, which the host must not set off.
 
         Seeds in TRAINING learn in the pass without any live seed.
@@ -164,11 +201,13 @@ class Training(Growth):
                 own = [p for s in self.network.slots if s.learns and s not in live for p in parameters_of(s)]
             for each in hidden:
                 each.is_paused = True
-            loss = loss_of(self.network.logits(inputs), labels)
+            logits = self.network.logits(inputs)
+            loss = loss_of(logits, labels)
             for each in hidden:
                 each.is_paused = False
             losses.append(float(loss.detach()))
-            found = torch.autograd.grad(loss, [*shared_parameters, *own], allow_unused=True)
+            total = loss + self._taught(logits, known)
+            found = torch.autograd.grad(total, [*shared_parameters, *own], allow_unused=True)
             cut = len(shared_parameters)
             gradients.append(flat(found[:cut], shared_parameters))
             for parameter, gradient in zip(own, found[cut:], strict=True):
