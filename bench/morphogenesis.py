@@ -14,7 +14,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,8 @@ from neuraxis_morphogenesis.trainer.actor import Trainer
 SLOTS = 4
 KEY = bytes(range(32))
 EPOCHS = 60
+BATCH = 50
+"""As the trainer's default."""
 HOOK = ("assembling", "awaiting", "applying", "checkpointing")
 """Phases of the trainer between validation and the next step."""
 
@@ -91,6 +94,7 @@ def lines(rounds: int) -> Iterator[Line]:
     )
     yield from _kernels(site, rounds)
     yield from _training(rounds)
+    yield _taught(rounds)
 
 
 def _timed(what: str, budget_ms: float, percentile: int, act: Callable[[], Any], rounds: int) -> Line:
@@ -229,7 +233,43 @@ def _training(rounds: int) -> Iterator[Line]:
         yield _timed(what, 8.0, 50, training.watch, rounds)
 
 
-def _growing(folder: Path) -> Blueprint:
+def _taught(rounds: int) -> Line:
+    """Measure steps with a live seed and a teacher beside the same steps without a teacher, in turn.
+
+    In pairs, as the teacher is asked in every second one.
+    """
+    with ExitStack() as stack:
+        steps: list[Callable[[], Any]] = []
+        for weight in (0.0, 0.3):
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            sim = stack.enter_context(Simulation(_growing(folder, distil=weight)))
+            sim.advance(ticks=1)
+            training = sim.actor("trainer").training  # type: ignore[attr-defined]  # the trainer's
+            slot = training.network.slots[0]
+            training.attach(slot.name, "BP009", {"depth": 2.0}, "convex", seed=1)
+            training.enter(slot.name, Stage.BLENDING, blend_steps=10**6)
+            if (training.teacher is not None) != (weight > 0):
+                raise SystemExit("a teacher is there without being asked for, or is not")
+            steps.append(partial(_two, partial(training.train, np.arange(BATCH), progress=0.1, epoch_share=0.0)))
+        took = np.empty((rounds + 10, 2))
+        with _quiet():
+            for row in took:
+                for index, step in enumerate(steps):
+                    used = time.process_time()
+                    step()
+                    row[index] = time.process_time() - used
+    without, taught = (float(each) * 1e3 for each in np.median(took[10:], axis=0))
+    measured = f"{taught / without:.2f} x ({taught:.3g} ms beside {without:.3g} ms of processor time)"
+    what = f"distillation: two steps of {BATCH} samples with a teacher over two without"
+    return Line(what, "≤ 1.2 x", measured, taught <= 1.2 * without)
+
+
+def _two(step: Callable[[], Any]) -> None:
+    step()
+    step()
+
+
+def _growing(folder: Path, *, distil: float = 0.0) -> Blueprint:
     """Return a trainer of MNIST-1D with seeds that germinate at once, and the graph policy beside."""
     key = folder / "key"
     key.write_bytes(KEY)
@@ -237,7 +277,9 @@ def _growing(folder: Path) -> Blueprint:
     data = Path(__file__).parents[1] / "scenarios" / "data" / "mnist1d.npz"
     signals = Resource(str(data), hashlib.sha256(data.read_bytes()).hexdigest())
     graph = Graph("growing", tick="1 s")
-    graph.add("trainer", Trainer, data=signals, numerics="native", epochs=EPOCHS, width=16, steps_per_tick=64)
+    graph.add(
+        "trainer", Trainer, data=signals, numerics="native", epochs=EPOCHS, width=16, steps_per_tick=64, distil=distil
+    )
     graph.add("seeds", Seeds, key=held, training_epochs=5, decision_ticks=5)
     graph.add("policy", GraphPolicy, key=held, layout="features", seed=2)
     for source, target in (
