@@ -25,7 +25,10 @@ from neuraxis import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from neuraxis import Context, Inbox
+    from neuraxis.scheduler.calendar import Mail
 
 
 @message("test-point")
@@ -177,6 +180,21 @@ class Fragile(Actor):
         self.rang += 1
 
 
+class Evident(Actor):
+    """Keeps the messages it hears, and names the one that its parameter says."""
+
+    which: int = parameter(int, 0)
+    heard = Input(int)
+    out = Output(int, evidence=True)
+    kept: list[int] = state(factory=list)
+
+    @on(heard)
+    def hear(self, context: Context, value: int) -> None:
+        self.kept.append(context.message)
+        if len(self.kept) == 3:
+            context.send("out", value, because=[self.kept[self.which]])  # type: ignore[list-item]
+
+
 class Camera(Actor):
     """Sends an array of its own every tick."""
 
@@ -224,6 +242,33 @@ def talk(*plans: str, **options: Any) -> Graph:
     return graph
 
 
+def heard(*plans: str, delay: int = 1, port: str = "heard") -> Simulation:
+    """Return a simulation in which a listener heard speakers with these plans."""
+    graph = talk(*plans)
+    for index in range(len(plans)):
+        graph.connect(f"s{index}.out", f"ear.{port}", delay=delay)
+    return Simulation(graph).advance(20)
+
+
+def evident(which: int) -> Simulation:
+    graph = Graph("evident")
+    graph.add("e", Evident, which=which)
+    graph.add("s", Speaker, plan="1:5 2:6 3:7")
+    graph.connect("s.out", "e.heard")
+    graph.connect("e.out", "@output.answer")
+    return Simulation(graph).advance(9)
+
+
 def log_of(sim: Simulation, path: str = "ear") -> list[Any]:
     """Return what a listener or collector remembers."""
     return sim.actor(path).log  # type: ignore[attr-defined,no-any-return]
+
+
+class Deliveries:
+    """Keeps all that was delivered, tick by tick."""
+
+    def __init__(self) -> None:
+        self.ticks: list[tuple[int, list[tuple[int, list[Any]]]]] = []
+
+    def tick(self, tick: int, order: Sequence[int], mail: Mail) -> None:
+        self.ticks.append((tick, [(position, list(mail[position])) for position in order]))
