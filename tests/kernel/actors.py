@@ -13,6 +13,7 @@ from neuraxis import (
     Input,
     Options,
     Output,
+    Resource,
     Simulation,
     array,
     message,
@@ -26,6 +27,8 @@ from neuraxis import (
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import numpy as np
 
     from neuraxis import Context, Inbox
     from neuraxis.scheduler.calendar import Mail
@@ -211,6 +214,39 @@ class Camera(Actor):
         context.send("frame", Frame(value, np.arange(value), Point("p", float(value), 0.5)))
 
 
+class Dial(Actor):
+    """Has parameters of every kind."""
+
+    tau: float = parameter(float, "20 ms", unit="ms", at_least=0, help="how slow")
+    wait: int = parameter(int, "5 ms", unit="ticks", at_least=1)
+    size: int = parameter(int, help="how large", at_least=1)
+    mode: str = parameter(str, "soft", choices=("soft", "hard"))
+    flags: tuple[bool, ...] = parameter(tuple[bool, ...], ())
+    data: Resource | None = parameter(Resource, None)
+    secret: int = parameter(int, 0, semantic=False)
+    picture = Input(array("float32", "size", None))
+    number = Input(int)
+    point = Input(Point)
+    out = Output(array("float32", "size", "size"))
+    words = Output(str)
+    points = Output(Point)
+
+    @on(picture)
+    def see(self, context: Context, value: np.ndarray) -> None: ...
+
+    @on(number)
+    def count(self, context: Context, value: int) -> None: ...
+
+    @on(point)
+    def go(self, context: Context, value: Point) -> None: ...
+
+
+class Plain(Dial):
+    """A dial without the parameter that needs a file."""
+
+    data: Any = parameter(int, 0)
+
+
 def ring(size: int = 4, *, limit: int = 1_000, delay: int = 1) -> Graph:
     """Return a ring of relays in which one token goes round."""
     graph = Graph("ring")
@@ -230,6 +266,14 @@ def noisy(size: int = 4) -> Graph:
         graph.connect(f"n{index}.out", f"n{(index + 1) % size}.heard", delay=1)
         graph.connect(f"n{index}.out", f"n{(index + 2) % size}.heard", delay=2 + index % 3)
     graph.connect("n0.out", "@output.zero")
+    return graph
+
+
+def dials(**sizes: int) -> Graph:
+    """Return a graph of dials of these sizes."""
+    graph = Graph("dials")
+    for path, size in sizes.items():
+        graph.add(path, Plain, size=size)
     return graph
 
 

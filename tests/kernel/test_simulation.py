@@ -1,10 +1,8 @@
-"""The embedding API, and what `wire` says about graphs that cannot run."""
+"""The embedding API: what a program can do with a simulation, also from many tasks."""
 
 from __future__ import annotations
 
-import hashlib
 import logging
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -12,55 +10,23 @@ import attrs
 import numpy as np
 import pytest
 
-from neuraxis import (
-    Actor,
-    AsyncSimulation,
-    Graph,
-    Input,
-    Options,
-    Output,
-    Population,
-    Resource,
-    Simulation,
-    array,
-    message,
-    on,
-    on_timer,
-    parameter,
-    state,
-)
-from neuraxis.actor import Actor as ActorBase
+from neuraxis import Actor, AsyncSimulation, Graph, Input, Output, Simulation, array, message, on, on_timer, state
 from neuraxis.blueprint import Blueprint, History, ScriptedInput, Silence, numerics
 from neuraxis.errors import (
     ActorFailed,
     InvariantBroken,
     NoReply,
     PayloadRejected,
-    ScenarioInvalid,
     SimulationUnusable,
     UnitInvalid,
     UsageInvalid,
 )
-from neuraxis.graph import ActorSpec
 from neuraxis.journal.record import BlockDigest, End, Header, InputRecord
 from neuraxis.plugins.manager import Plugins
 from neuraxis.runner import Settings
 from neuraxis.scheduler.envelope import sequence_of
-from neuraxis.wiring import ACTORS_MAX, SHARDS, kind_name, semantic_form, wire
-from tests.kernel.actors import (
-    Camera,
-    Collector,
-    Fragile,
-    Listener,
-    Noisy,
-    Point,
-    Relay,
-    Speaker,
-    log_of,
-    noisy,
-    ring,
-    talk,
-)
+from neuraxis.wiring import SHARDS, wire
+from tests.kernel.actors import Collector, Fragile, Listener, Relay, Speaker, log_of, noisy, ring, talk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -479,6 +445,19 @@ def test_torn_simulation_can_be_closed() -> None:
     sim.close()
 
 
+def test_failure_of_an_actor_that_takes_whole_inboxes_names_its_inbox() -> None:
+    class Full(Collector):
+        def take(self, context: Context, inbox: Any) -> None:
+            raise ValueError("full")
+
+    graph = Graph("full")
+    graph.add("c", Full)
+    sim = Simulation(graph)
+    sim.inject("c.a", 1)
+    with pytest.raises(ActorFailed, match="while handling its inbox: ValueError: full"):
+        sim.advance(1)
+
+
 # ------------------------------------------------------------------------------------- async
 
 
@@ -523,331 +502,3 @@ def test_async_simulation_passes_errors_on() -> None:
                 await sim.inject("nobody", 1)
 
     anyio.run(drive)
-
-
-# -------------------------------------------------------------- mistakes in a graph: all at once
-
-
-def problems(graph: Graph) -> dict[str, str]:
-    """Return key and text of every mistake that `wire` finds."""
-    with pytest.raises(ScenarioInvalid) as invalid:
-        wire(graph)
-    found = invalid.value.problems
-    assert str(invalid.value).count("\n") == len(found)
-    return {each.key: f"{each.got} | {each.expected}" for each in found}
-
-
-class Dial(Actor):
-    """Has parameters of every kind."""
-
-    tau: float = parameter(float, "20 ms", unit="ms", at_least=0, help="how slow")
-    wait: int = parameter(int, "5 ms", unit="ticks", at_least=1)
-    size: int = parameter(int, help="how large", at_least=1)
-    mode: str = parameter(str, "soft", choices=("soft", "hard"))
-    flags: tuple[bool, ...] = parameter(tuple[bool, ...], ())
-    data: Resource | None = parameter(Resource, None)
-    secret: int = parameter(int, 0, semantic=False)
-    picture = Input(array("float32", "size", None))
-    number = Input(int)
-    point = Input(Point)
-    out = Output(array("float32", "size", "size"))
-    words = Output(str)
-    points = Output(Point)
-
-    @on(picture)
-    def see(self, context: Context, value: np.ndarray) -> None: ...
-
-    @on(number)
-    def count(self, context: Context, value: int) -> None: ...
-
-    @on(point)
-    def go(self, context: Context, value: Point) -> None: ...
-
-
-class Broken(Actor):
-    """Cannot be made with some parameters."""
-
-    divisor: int = parameter(int, 1)
-    own: int = parameter(int, 0)
-
-    def setup(self) -> None:
-        if self.own:
-            Relay(limt=self.own)
-        self.ratio = 1 / self.divisor
-
-
-class Plain(Dial):
-    """A dial without the parameter that needs a file."""
-
-    data: Any = parameter(int, 0)
-
-
-def dials(**sizes: int) -> Graph:
-    """Return a graph of dials of these sizes."""
-    graph = Graph("dials")
-    for path, size in sizes.items():
-        graph.add(path, Plain, size=size)
-    return graph
-
-
-def test_every_mistake_of_a_graph_is_reported_at_once() -> None:
-    graph = dials(a=3, b=4)
-    graph.add("a", Plain, size=5)
-    graph.add("9bad path", Plain, size=1)
-    graph.add("shard", Plain, size=1, options=Options(shard=64))
-    graph.add("opts", Plain, size=1, options=Options(messages_per_tick=0, checkpoint_every=0, failures_max=0, pause=-1))
-    graph.add("names", Plain, siz=1)
-    graph.add("units", Plain, size=1, tau="20 mV", wait="1500 us", mode="sofd", flags=[1])
-    graph.add("bare", Plain, size=0, tau=20.0)
-    graph.add("broken", Broken, divisor=0)
-    graph.add("inner", Broken, own=1)
-    graph.connect("a.out", "bb.picture")
-    graph.connect("a.outt", "b.picture")
-    graph.connect("a.words", "b.numbr")
-    graph.connect("a.words", "b.number")
-    graph.connect("a.points", "b.point", delay=0)
-    graph.connect("b.points", "a.point", delay=-1, capacity=-1)
-    graph.connect("b.points", "b.point")
-    graph.connect("b.points", "b.point")
-    graph.connect("names.words", "b.number")
-    found = problems(graph)
-    expected = {
-        "a": "a second actor at 'a'",
-        "9bad path": "no valid path: '9bad path'",
-        "shard.shard": "64 | Write 0 … 63.",
-        "opts.messages_per_tick": "0 | Write at least 1.",
-        "opts.checkpoint_every": "0 | Write at least 1.",
-        "opts.failures_max": "0 | Write at least 1.",
-        "opts.pause": "-1 | Write at least 1.",
-        "names.siz": "no parameter of Plain | Did you mean 'size'?",
-        "names.size": "missing | Write a whole number, at least 1: how large.",
-        "units.tau": "'20 mV' | It is",
-        "units.wait": "'1500 us' | It is 1.5 ticks",
-        "units.mode": "'sofd' | Write one of 'soft', 'hard'. Did you mean 'soft'?",
-        "units.flags": "1 | Write a list, each true or false.",
-        "bare.tau": "20.0 | A bare number has no unit.",
-        "bare.size": "0 | Write a whole number, at least 1.",
-        "broken": "not usable: ZeroDivisionError",
-        "inner": " | [NX104] Relay.limt: is no parameter. Did you mean 'limit'?",
-        "a.out -> bb.picture.to": "the unknown actor 'bb' | Did you mean 'b'?",
-        "a.outt -> b.picture.from": "the unknown output a.outt | Did you mean 'out'?",
-        "a.words -> b.numbr.to": "the unknown input b.numbr | Did you mean 'number'?",
-        "a.words -> b.number.to": "a port for int | a.words sends str; join ports of one kind.",
-        "a.points -> b.point.delay": "0 ticks | A message takes at least 1 tick",
-        "b.points -> a.point.delay": "-1 ticks | A message takes at least 1 tick",
-        "b.points -> a.point.capacity": "-1 | Write 0 or more.",
-        "b.points -> b.point": "a duplicate of b.points -> b.point | Delete one",
-        "channels": "a cycle with no delay: a -> b -> a | Give every channel a delay",
-    }
-    assert sorted(found) == sorted(expected)
-    for key, text in expected.items():
-        assert text in found[key], key
-
-
-def test_mistake_is_told_with_the_place_in_the_scenario() -> None:
-    graph = Graph("keyed")
-    graph.actors.append(ActorSpec("x", "relay", Relay, {"limt": 1}, key="actors.x"))
-    with pytest.raises(ScenarioInvalid, match=r"keyed has 1 mistake:\n  actors\.x\.limt is no parameter of relay\."):
-        wire(graph)
-
-
-@pytest.mark.parametrize("source", ["nobody.out", "@output.x", "@input.x", "out"])
-def test_source_of_a_channel_is_an_actor(source: str) -> None:
-    graph = dials(a=1)
-    graph.connect(source, "a.number")
-    assert "the unknown actor" in next(iter(problems(graph).values()))
-
-
-@pytest.mark.parametrize(
-    ("source", "target", "text"),
-    [
-        ("a.out", "b.picture", "array float32(4, any) | a.out sends array float32(3, 3)"),
-        ("a.out", "b.number", "int | a.out sends array"),
-        ("a.points", "b.picture", "array float32(4, any) | a.points sends test-point/1"),
-        ("a.words", "b.point", "test-point/1 | a.words sends str"),
-    ],
-)
-def test_ports_of_different_kinds_are_not_joined(source: str, target: str, text: str) -> None:
-    graph = dials(a=3, b=4)
-    graph.connect(source, target)
-    assert f"a port for {text}" in problems(graph)[f"{source} -> {target}.to"]
-
-
-@pytest.mark.parametrize("size", [4, 5])
-def test_arrays_fit_where_axes_agree_or_are_free(size: int) -> None:
-    graph = dials(a=4, b=size)
-    graph.connect("a.out", "b.picture")
-    if size == 4:
-        assert wire(graph).routes[wire(graph).position["a"]]["out"].groups[0][:2] == (1, "picture")
-    else:
-        assert problems(graph)
-
-
-def test_array_of_another_rank_or_type_does_not_fit() -> None:
-    class Flat(Actor):
-        line = Output(array("float32", 4))
-        double = Output(array("float64", 4, 4))
-
-    graph = dials(b=4)
-    graph.add("f", Flat)
-    graph.connect("f.line", "b.picture")
-    graph.connect("f.double", "b.picture")
-    assert len(problems(graph)) == 2
-
-
-def test_two_channels_that_differ_in_delay_are_no_duplicates() -> None:
-    graph = dials(a=4)
-    graph.connect("a.points", "a.point", delay=1)
-    graph.connect("a.points", "a.point", delay=2)
-    assert len(wire(graph).channels) == 2
-
-
-def test_long_cycle_without_delay_is_shown_from_its_first_actor() -> None:
-    graph = Graph("cycle")
-    for index in range(5):
-        graph.add(f"r{index}", Relay)
-    for source, target in ((0, 1), (1, 2), (2, 3), (3, 1), (0, 4), (4, 2)):
-        graph.connect(f"r{source}.onward", f"r{target}.token", delay=0)
-    assert "r1 -> r2 -> r3 -> r1" in problems(graph)["channels"]
-
-
-def test_channels_without_delay_but_without_cycle_are_each_a_mistake() -> None:
-    graph = Graph("line")
-    for index in range(3):
-        graph.add(f"r{index}", Relay)
-    graph.connect("r0.onward", "r2.token", delay=0)
-    graph.connect("r0.onward", "r1.token", delay=0)
-    graph.connect("r1.onward", "r2.token", delay=0)
-    assert "channels" not in problems(graph)
-
-
-def test_graph_of_too_many_actors_is_refused_with_a_hint_at_populations(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert ACTORS_MAX > 10**6
-    monkeypatch.setattr("neuraxis.wiring.ACTORS_MAX", 2)
-    assert problems(dials(a=1, b=1, c=1)) == {"actors": "3 actors | At most 2; use a Population for many alike actors."}
-
-
-def test_delay_or_tick_that_is_no_time_is_refused() -> None:
-    for call in (
-        lambda: Graph("x", tick="5 mV"),
-        lambda: Graph("x", tick="5"),
-        lambda: dials().connect("a.b", "c.d", delay="2 mV"),
-    ):
-        with pytest.raises(UnitInvalid):
-            call()
-
-
-# ------------------------------------------------------------------------------ what decides
-
-
-def semantic(change: Callable[[Graph], object] = lambda graph: None, *, tick: str = "1 ms", **sizes: Any) -> bytes:
-    """Return the semantic hash of a graph of two dials after a change."""
-    graph = Graph("g", tick=tick)
-    graph.add("a", Plain, size=4, **sizes)
-    graph.add("b", Plain, size=4)
-    change(graph)
-    return wire(graph).semantic
-
-
-def test_semantic_hash_covers_all_that_may_decide_a_result() -> None:
-    changes = [
-        semantic(),
-        semantic(tick="5 ms"),
-        semantic(tau="21 ms"),
-        semantic(flags=[True]),
-        semantic(flags=[True, False]),
-        semantic(lambda graph: graph.add("c", Plain, size=4)),
-        semantic(lambda graph: graph.add("c", Plain, size=4, kind="other")),
-        semantic(lambda graph: graph.add("c", Plain, size=2**60)),
-        semantic(lambda graph: graph.add("c", Plain, size=4, options=Options(shard=3))),
-        semantic(lambda graph: graph.add("c", Plain, size=4, options=Options(on_failure="restart"))),
-        *(
-            semantic(lambda graph, given=given: graph.connect("a.points", "b.point", **given))
-            for given in (
-                {},
-                {"delay": 2},
-                {"lane": "emergency"},
-                {"capacity": 3},
-                {"capacity": 3, "overflow": "drop_oldest"},
-            )
-        ),
-    ]
-    assert len(set(changes)) == len(changes)
-
-
-def test_semantic_hash_leaves_out_what_cannot_change_a_result() -> None:
-    assert semantic(secret=5) == semantic()
-    connect = {"source": "a.points", "target": "b.point"}
-    plain = semantic(lambda graph: graph.connect(**connect))
-    assert semantic(lambda graph: graph.connect(**connect, tolerates=("loss",), key="channels[0]")) == plain
-    assert semantic(tau="0.02 s") == semantic(tau="20 ms")
-
-
-def test_semantic_form_names_resources_by_their_content(tmp_path: Path) -> None:
-    resource = Resource(path=str(tmp_path / "here"), sha256=hashlib.sha256(b"x").hexdigest())
-    parameters = {"tau": 20.0, "wait": 5, "size": 1, "mode": "soft", "flags": (), "data": resource, "secret": 0}
-    form = semantic_form(Fraction(1, 1000), [ActorSpec("a", "Dial", Dial, parameters)], [])
-    assert form["actors"][0]["parameters"]["data"] == {"sha256": resource.sha256}
-    assert "secret" not in form["actors"][0]["parameters"]
-
-
-def test_shard_is_the_chosen_one_or_a_hash_of_the_path() -> None:
-    graph = dials(a=1, b=1)
-    graph.add("c", Plain, size=1, options=Options(shard=63))
-    wiring = wire(graph)
-    assert wiring.shards[wiring.position["c"]] == 63
-    digest = hashlib.blake2b(b"a", digest_size=8).digest()
-    assert wiring.shards[wiring.position["a"]] == int.from_bytes(digest, "little") % 64
-    assert len({wire(dials(**{f"x{n}": 1})).shards[-1] for n in range(200)}) > 50
-
-
-def test_kinds_are_named_as_people_write_them() -> None:
-    assert [kind_name(kind) for kind in (int, Point, array("uint8", 2, None))] == [
-        "int",
-        "test-point/1",
-        "array uint8(2, any)",
-    ]
-
-
-def test_wiring_knows_the_messages_of_ports() -> None:
-    graph = Graph("camera")
-    graph.add("c", Camera)
-    graph.add("d", Plain, size=1)
-    assert {("test-frame", 1), ("test-point", 1)} <= set(wire(graph).messages())
-
-
-def test_population_counts_as_another_thing_than_an_actor_of_its_name() -> None:
-    class Some(Population):
-        pass
-
-    class Same(ActorBase):
-        size: int = parameter(int)
-
-    hashes = set()
-    for cls in (Some, Same):
-        graph = Graph("g")
-        graph.add("p", cls, kind="some", size=3)
-        hashes.add(wire(graph).semantic)
-    assert len(hashes) == 2
-
-
-def test_failure_of_an_actor_that_takes_whole_inboxes_names_its_inbox() -> None:
-    class Full(Collector):
-        def take(self, context: Context, inbox: Any) -> None:
-            raise ValueError("full")
-
-    graph = Graph("full")
-    graph.add("c", Full)
-    sim = Simulation(graph)
-    sim.inject("c.a", 1)
-    with pytest.raises(ActorFailed, match="while handling its inbox: ValueError: full"):
-        sim.advance(1)
-
-
-def test_noisy_graph_runs_the_same_with_its_actors_under_another_name() -> None:
-    digests = set()
-    for name in ("one", "two"):
-        graph = Graph(name)
-        graph.add("n", Noisy)
-        digests.add(Simulation(graph, seed=1).advance(9).digest)
-    assert len(digests) == 1
