@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import RING, ROOT, Told
-
-Cli = Callable[..., Told]
+from tests.cli.conftest import RING, ROOT, Cli
 
 RASTER = (ROOT / "scenarios" / "raster.toml").read_text(encoding="utf-8").replace("#:schema ../docs/", "#:schema ")
 

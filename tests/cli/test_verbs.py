@@ -9,17 +9,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from neuraxis.cli import VERBS
 from neuraxis.cli.front import front
-from tests.cli.conftest import RING, ROOT, Told
-
-Cli = Callable[..., Told]
-
+from tests.cli.conftest import RING, ROOT, Cli
 
 # ------------------------------------------------------------------------------------- front
 
