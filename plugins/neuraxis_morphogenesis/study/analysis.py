@@ -93,7 +93,7 @@ def _verdict(found: Interval, other: str) -> Verdict:
 
 
 def differences(results: Sequence[Mapping[str, Outcome]]) -> list[Difference]:
-    """Compare every arm that decides on growth with every other arm.
+    """Compare every arm that decides on growth with every other arm, each pair once.
 
     Args:
         results: Arms of each seed.
@@ -103,7 +103,7 @@ def differences(results: Sequence[Mapping[str, Outcome]]) -> list[Difference]:
         difference(arm, other, [(each[arm].accuracy, each[other].accuracy) for each in results])
         for arm in GROWN
         for other in arms
-        if arm in arms and arm != other
+        if arm in arms and other not in GROWN[: GROWN.index(arm) + 1]
     ]
 
 
