@@ -158,11 +158,11 @@ def test_random_growth_is_held_to_the_grafts_of_the_plateau_arm_and_nothing_runs
     sets = [f"--set=actors.{arm}.budget=4.0e7" for arm in arms]
     early = ["--set=actors.plateau_policy.first_epoch=1", "--set=actors.plateau_policy.seeds_max=1"]
     early += ["--set=actors.plateau_policy.patience=1", "--set=actors.plateau_policy.gain_points=100"]
-    many = ["--set=actors.random_policy.grafts_max=2", "--set=actors.random_policy.moments_until=0.2"]
+    few = ["--set=actors.random_policy.grafts_max=0", "--set=actors.random_policy.moments_until=0.2"]
     words = ["-m", "neuraxis_morphogenesis.study", str(SCENARIO), "--seeds", "5", "--folder", str(tmp_path), "--json"]
 
     def run() -> subprocess.CompletedProcess[str]:
-        asked = [sys.executable, *words, *sets, *early, *many]
+        asked = [sys.executable, *words, *sets, *early, *few]
         return subprocess.run(asked, capture_output=True, text=True, check=True)
 
     first = run()
