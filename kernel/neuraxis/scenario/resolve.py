@@ -235,12 +235,15 @@ class _Resolution:
             if declared.is_seam:
                 found[name] = self._backend(f"{key}.{name}", value)
             elif value is not None and declared.kind is Resource:
-                found[name] = self._resource(f"{key}.{name}", value)
+                resource = self._resource(f"{key}.{name}", value)
+                if not resource.path:
+                    self.unmade.add(key)  # what its setup says without the file is no mistake of its own
+                found[name] = resource
             elif value is not None:
                 found[name] = value
         return found
 
-    def _resource(self, key: str, name: Any) -> Any:
+    def _resource(self, key: str, name: Any) -> Resource:
         table = self.scenario.resources.get(name) if isinstance(name, str) else None
         if table is None:
             hint = suggestion(str(name), self.scenario.resources)
