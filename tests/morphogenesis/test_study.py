@@ -105,6 +105,8 @@ def test_results_and_page_tell_every_arm_and_which_grafts_are_unequal() -> None:
     assert told["growth_helps"] is None  # nothing large was run
     html = page("made_up", results)
     assert all(word in html for word in ("plateau − random", "+15.00", "+0.0250", "<svg"))
+    assert "Lives of the seeds of plateau" in html
+    assert "Lives of the seeds of small" not in html
     assert html == page("made_up", results)
 
 

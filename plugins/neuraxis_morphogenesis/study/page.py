@@ -5,14 +5,17 @@ Determinism: exact; pictures are matplotlib's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 import numpy as np
 
 from neuraxis.report import Chart, Report, render, render_chart
+from neuraxis_morphogenesis.contracts import SeedLifecycleStage as Stage
 from neuraxis_morphogenesis.picture import picture
+from neuraxis_morphogenesis.seeds.plots import COLOURS as STAGE_COLOURS
 from neuraxis_morphogenesis.study.analysis import (
     LEVEL,
     MARGIN,
@@ -31,6 +34,9 @@ POINTS: Final = 200
 
 HEIGHT: Final = 4.0
 """Of a picture, inches."""
+
+ROW: Final = 0.13
+"""Of a life in a picture, inches."""
 
 COLOURS: Final = ("#7a7a7a", "#1f4e79", "#8a4f9e", "#c8641b", "#2a8c82", "#b03a48")
 HEAD: Final = (
@@ -136,7 +142,7 @@ def page(name: str, results: Sequence[Result]) -> str:
     helps = growth_helps(found)
     caption = (
         f"Means over seeds with {100 * LEVEL:.0f} % percentile intervals of a bootstrap, {RESAMPLES:,} resamples. "
-        "Tried and kept seeds are sums. Every arm spends the same multiply-adds on training, up to one optimiser step."
+        "Tried and kept seeds are sums. Every arm spends the same multiply-adds on training, up to two samples."
     )
     beside = f"Test accuracy, seed by seed. Not inferior to large: less than {100 * MARGIN:g} point worse."
     charts = [
@@ -154,6 +160,7 @@ def page(name: str, results: Sequence[Result]) -> str:
             lambda axes: _draw_curves(axes, results),
             height=HEIGHT,
         ),
+        *_lives(results),
         Chart("Blueprints", "What became of every seed that germinated.", rows=blueprints_table(results)),
     ]
     facts = {
@@ -186,6 +193,39 @@ def _mean(held: Sequence[Outcome], name: str) -> float:
 
 
 # ------------------------------------------------------------------------------------ pictures
+
+
+def _lives(results: Sequence[Result]) -> Iterator[Chart]:
+    """Return a picture for each arm in which something grew."""
+    for arm in ordered(results[0].arms):
+        slots = sorted({life.slot for each in results for life in each.arms[arm].lives})
+        if slots:
+            yield picture(
+                f"Lives of the seeds of {arm}",
+                f"A row for each seed of the study{' and slot' if len(slots) > 1 else ''}. Blue while a module grows, "
+                "green where it stays for good, a cross where it is taken out.",
+                partial(_draw_lives, arm=arm, slots=slots, results=results),
+                height=1.0 + ROW * len(results) * len(slots),
+            )
+
+
+def _draw_lives(axes: Any, *, arm: str, slots: Sequence[str], results: Sequence[Result]) -> None:
+    for place, each in enumerate(results):
+        found = each.arms[arm]
+        for life in found.lives:
+            row = place + (slots.index(life.slot) + 0.5) / len(slots) - 0.5
+            ended = found.epochs if life.ended is None else life.ended
+            spans = [(life.born, ended, Stage.BLENDING)]
+            if life.stage == Stage.FOSSILIZED.name:
+                spans.append((ended, found.epochs, Stage.FOSSILIZED))
+            elif life.ended is not None:
+                axes.plot(ended, row, "x", color=STAGE_COLOURS[Stage.CULLED], markersize=4)
+            for begin, end, stage in spans:
+                axes.barh(row, end - begin, left=begin, height=0.8 / len(slots), color=STAGE_COLOURS[stage])
+    axes.set_yticks(range(len(results)), [str(each.seed) for each in results], fontsize=6)
+    axes.set_ylim(len(results) - 0.5, -0.5)
+    axes.set_xlim(0, max(each.arms[arm].epochs for each in results))
+    axes.set_xlabel("epoch")
 
 
 def _draw_accuracy(axes: Any, results: Sequence[Result]) -> None:
