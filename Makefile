@@ -16,7 +16,7 @@ run: $(VENV)/.run ## watch a spiking network learn handwritten digits
 KERNEL := tests/kernel tests/scenario tests/cli tests/cluster tests/transports
 TESTS := -n 2 --dist worksteal -m "not prove and not science"
 
-test: $(VENV)/.dev ## run the tests, 12 to 13 minutes on two cores; with COVERED=1, those that `make cover` does not run
+test: $(VENV)/.dev ## run the tests, 8 minutes on two cores, 12 the first time; with COVERED=1, those that `make cover` does not run
 	$(PYTEST) $(TESTS) $(if $(COVERED),$(addprefix --ignore=,$(KERNEL)))
 
 test-torch: $(VENV)/.torch ## run the tests that need PyTorch, which others skip, 3 to 4 minutes; with QUICK=1, without the slow ones
