@@ -98,7 +98,7 @@ class Sage(MessagePassing):
     """GraphSAGE that knows relations: what a node is, beside the sum over relations of the mean of its neighbours.
 
     What a neighbour says is multiplied by a vector of the relation by which it is one (Vashishth et al. 2020). A
-    matrix for each relation would be twenty times as many weights, and fetching them most of a decision's time.
+    matrix for each relation would be nine times as many weights, and fetching them most of a decision's time.
     """
 
     def __init__(self) -> None:
